@@ -1,0 +1,129 @@
+"""The tree of errors, sorted by what the caller does.
+
+AgoraError
+├── NotificationError            a callback was not what it should be; knows the HTTP status to answer
+│   ├── SignatureError             401: nothing of it is stored
+│   └── UnreadableError            200: signed, but not what the vendor documents; goes to the quarantine
+├── AddressListError             a poll failed: nothing changes
+└── ApiError                     a call of ours was not answered with what we asked for
+    ├── RetryLaterError            the same again, later
+    │   └── SlowDownError            and everything slower: 429, or a quota
+    ├── RefusedError               never again like this: our request is wrong
+    │   ├── CredentialsError         the customer id, its secret or the app id
+    │   └── LeavingError             400/49: a stop is already under way; ask
+    ├── NoWorkerError              the vendor's own 404: it knows no such task, for now
+    ├── NoDataError                206/435: stopped, nothing was recorded
+    └── UnexpectedAnswerError      not the vendor's shape: a proxy, a wrong route, a changed contract
+"""
+
+
+class AgoraError(Exception):
+    """Root of all errors about the vendor's contract."""
+
+
+class NotificationError(AgoraError):
+    """A callback was not what it should be.
+
+    `reason` is a short word for logs and metrics; `status` is the HTTP status to answer.
+    """
+
+    status = 500
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class SignatureError(NotificationError):
+    """Nobody who knows a current secret signed these bytes.
+
+    `reason` is `missing`, `malformed` or `mismatch`.
+    """
+
+    status = 401
+
+
+class UnreadableError(NotificationError):
+    """Signed by the vendor, but not what the vendor documents.
+
+    Answered 200: the vendor would only repeat it, four times at most, and then it is lost.
+    """
+
+    status = 200
+
+
+class AddressListError(AgoraError):
+    """An answer of the address list endpoint that must change nothing.
+
+    `reason` is a short word for logs and metrics.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class ApiError(AgoraError):
+    """A call of the REST API was not answered with what we asked for.
+
+    `call` is the endpoint's name, `host` who answered (empty: nobody), `status` the HTTP status
+    (`None`: no answer), `code` and `reason` are from the body where it had them.
+    """
+
+    def __init__(
+        self,
+        call: str,
+        *,
+        host: str = "",
+        status: int | None = None,
+        code: int | None = None,
+        reason: str = "",
+    ) -> None:
+        facts = [f"HTTP {status}" if status is not None else "no answer"]
+        if code is not None:
+            facts.append(f"code {code}")
+        if reason:
+            facts.append(reason)
+        super().__init__(f"{call}: {', '.join(facts)}" + (f" from {host}" if host else ""))
+        self.call = call
+        self.host = host
+        self.status = status
+        self.code = code
+        self.reason = reason
+
+
+class RetryLaterError(ApiError):
+    """The same request may succeed later: 5xx, 206 with code 65, a time-out, no connection."""
+
+
+class SlowDownError(RetryLaterError):
+    """All calls of this account must slow down: 429, or 400 for a quota."""
+
+
+class RefusedError(ApiError):
+    """This request will never succeed as it is."""
+
+
+class CredentialsError(RefusedError):
+    """Customer id, customer secret or app id are not accepted; somebody must be told."""
+
+
+class LeavingError(RefusedError):
+    """Code 49: the recording is already being stopped."""
+
+
+class NoWorkerError(ApiError):
+    """HTTP 404 with JSON `code` 404: the vendor finds no such task.
+
+    It ended, never started, or is failing over (up to 90 s): evidence only when it lasts.
+    """
+
+
+class NoDataError(ApiError):
+    """HTTP 206 with code 435: stopped, and nobody had published anything."""
+
+
+class UnexpectedAnswerError(ApiError):
+    """An answer that is not of the vendor's shape; says nothing about the recording."""

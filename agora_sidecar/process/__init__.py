@@ -1,0 +1,1 @@
+"""The shell every process wears: settings, logs, the ops port, clocks. Knows nothing of Agora."""

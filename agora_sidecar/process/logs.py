@@ -1,0 +1,44 @@
+"""Structured logs on standard output: one line per request or job, as JSON or for a console."""
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+
+Format = Literal["json", "console"]
+Level = Literal["debug", "info", "warning", "error"]
+
+
+def configure(*, format: Format = "json", level: Level = "info") -> None:  # noqa: A002 - the setting's name
+    """Send structlog's and the libraries' records to standard output in one format.
+
+    Event names are short, dotted and never change (`event.stored`); details are fields.
+    """
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    if format == "json":
+        shared.append(structlog.processors.dict_tracebacks)
+        renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    else:
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    # Libraries speak up only when something is wrong: their chatter is not our event vocabulary.
+    logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)

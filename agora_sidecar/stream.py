@@ -1,0 +1,317 @@
+"""The stream: what an entry looks like, appending each notice once, and reading as a group.
+
+An entry's layout is public, version 1: CloudEvents 1.0 attribute names, all values strings, `data`
+exactly the bytes that were signed.
+
+Appending is one script per batch: for each notice it looks whether it is known, appends, and only
+then remembers it. So there is no window between the check and the append, and a failed append never
+leaves a mark that would turn the vendor's retry into a "duplicate". A batch that failed half-way is
+simply offered again: what got through is known.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import IntEnum
+from typing import Any
+
+import msgspec
+
+from agora_sidecar.agora.events import event_name
+from agora_sidecar.agora.notifications import Notification
+from agora_sidecar.keys import Keys
+from agora_sidecar.store import Redis, StoreError, store_errors
+
+SPEC_VERSION = "1.0"
+LAST_MS = 253_402_300_799_999
+"""The last millisecond that RFC 3339 can write: 9999-12-31T23:59:59.999Z."""
+
+Fields = list[str | bytes]
+"""Names and values of one entry, alternating, as XADD takes them."""
+
+_APPEND_ONCE = """
+local stream, ttl = KEYS[1], ARGV[1]
+local key, outcomes = 2, {}
+for i = 2, #ARGV, 2 do
+  local last = key + tonumber(ARGV[i]) - 1
+  local known = 0
+  for m = key, last do
+    if known == 0 and redis.call('EXISTS', KEYS[m]) == 1 then known = m - key + 1 end
+  end
+  if known == 0 then
+    local id = redis.call('XADD', stream, '*', unpack(cmsgpack.unpack(ARGV[i + 1])))
+    for m = key, last do redis.call('SET', KEYS[m], id, 'PX', ttl) end
+  end
+  outcomes[#outcomes + 1] = known
+  key = last + 1
+end
+return outcomes
+"""
+
+
+class Outcome(IntEnum):
+    """What the store did with one offered notice."""
+
+    STORED = 0
+    DUPLICATE_NOTICE = 1
+    DUPLICATE_PAYLOAD = 2
+
+
+class Append(msgspec.Struct, frozen=True, gc=False):
+    """One entry to append unless one of its marks exists.
+
+    `marks` are keys, the notice's first, the payload's (if the source is redundant) second.
+    """
+
+    marks: tuple[str, ...]
+    fields: Fields
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One entry as a reader sees it; what is not there is empty."""
+
+    stream_id: str
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: str
+    data: bytes
+    origin: str
+    cname: str = ""
+    uid: str = ""
+    productid: str = ""
+    eventtype: str = ""
+    sequence: str = ""
+    notifyms: str = ""
+    receivedms: str = ""
+
+
+def rfc3339(*candidates_ms: int | None) -> str:
+    """The first of these Unix milliseconds that a calendar can write, as RFC 3339 in UTC."""
+    for ms in candidates_ms:
+        if ms is not None and 0 < ms <= LAST_MS:
+            moment = datetime.fromtimestamp(ms // 1000, UTC)
+            return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03}Z"
+    return "1970-01-01T00:00:00.000Z"
+
+
+def notification_fields(
+    notice: Notification, *, source: str, received_ms: int, origin: str = "webhook"
+) -> Fields:
+    """The entry of a notification of the source named `source`."""
+    name = event_name(notice.product_id, notice.event_type)
+    kind = (
+        f"io.agora.cloud_recording.{name}"
+        if name
+        else f"io.agora.product.{notice.product_id}.event.{notice.event_type}"
+    )
+    fields: Fields = [
+        *("specversion", SPEC_VERSION, "id", notice.notice_id, "source", f"/agora/{source}"),
+        *("type", kind, "subject", notice.sid or notice.cname or ""),
+        *("time", rfc3339(notice.send_ms, notice.notify_ms, received_ms)),
+        *("datacontenttype", "application/json", "data", notice.body),
+        *("productid", str(notice.product_id), "eventtype", str(notice.event_type)),
+    ]
+    for field, value in (
+        ("cname", notice.cname),
+        ("uid", notice.uid),
+        ("sequence", notice.sequence),
+        ("notifyms", notice.notify_ms),
+    ):
+        if value is not None:
+            fields += (field, str(value))
+    fields += ("receivedms", str(received_ms), "origin", origin)
+    return fields
+
+
+def finding_fields(
+    *, sid: str, kind: str, number: int, source: str, cname: str, uid: str, data: bytes, now_ms: int
+) -> Fields:
+    """The entry of a finding of ours: `kind` of recording `sid`, the `number`-th of that kind."""
+    return [
+        *("specversion", SPEC_VERSION, "id", f"sidecar:{sid}:{kind}:{number}"),
+        *("source", f"/agora-sidecar/{source}", "type", f"io.agora.sidecar.recording.{kind}"),
+        *("subject", sid, "time", rfc3339(now_ms), "datacontenttype", "application/json"),
+        *("data", data, "cname", cname, "uid", uid),
+        *("receivedms", str(now_ms), "origin", "reconciler"),
+    ]
+
+
+def quarantine_fields(*, source: str, reason: str, body: bytes, received_ms: int) -> Fields:
+    """The quarantine's entry for a signed body that cannot be read."""
+    return [
+        *("source", f"/agora/{source}", "reason", reason, "data", body),
+        *("receivedms", str(received_ms), "time", rfc3339(received_ms)),
+    ]
+
+
+def read_entry(stream_id: bytes | str, fields: Mapping[bytes, bytes]) -> Entry:
+    """The entry as typed values; foreign or missing fields do no harm."""
+    known = {
+        name: fields[name.encode()].decode(errors="replace")
+        for name in Entry.__struct_fields__
+        if name not in {"stream_id", "data"} and name.encode() in fields
+    }
+    required = dict.fromkeys(("id", "source", "type", "subject", "time", "origin"), "")
+    return Entry(
+        stream_id=stream_id.decode() if isinstance(stream_id, bytes) else stream_id,
+        data=fields.get(b"data", b""),
+        **(required | known),
+    )
+
+
+class Writer:
+    """Appends to one shard's streams."""
+
+    def __init__(self, client: Redis, keys: Keys, *, dedupe_window: float) -> None:
+        self._client = client
+        self._keys = keys
+        self._ttl_ms = max(1, int(dedupe_window * 1000))
+        self._script = client.register_script(_APPEND_ONCE)
+
+    async def append_once(self, batch: Sequence[Append]) -> list[Outcome]:
+        """Append what is not known yet; one outcome for each, in order.
+
+        The script comes back by itself when the server has lost it.
+
+        Raises:
+            StoreError: nothing is known of the batch; offering it again is safe.
+        """
+        keys: list[str] = [self._keys.events]
+        args: list[Any] = [self._ttl_ms]
+        for item in batch:
+            keys += item.marks
+            args += (len(item.marks), msgspec.msgpack.encode(item.fields))
+        with store_errors():
+            outcomes = await self._script(keys=keys, args=args)
+        return [Outcome(outcome) for outcome in outcomes]
+
+    async def quarantine(self, fields: Fields) -> None:
+        """Put a body that cannot be read aside.
+
+        Raises:
+            StoreError: it is not stored.
+        """
+        with store_errors():
+            await self._client.execute_command("XADD", self._keys.quarantine, "*", *fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a group has read, and that the stream's last id was there."""
+
+    last_delivered: str
+
+
+class GroupReader:
+    """Reads the events as a member of a consumer group.
+
+    A group that vanished (the store came back empty, or somebody deleted it) is made again at the
+    position remembered, or at the beginning when the stream's last id is below it: a store that came
+    back empty starts new ids.
+    """
+
+    def __init__(self, client: Redis, keys: Keys, *, group: str, consumer: str) -> None:
+        self._client = client
+        self._keys = keys
+        self._group = group
+        self._consumer = consumer
+        self._position = "0-0"
+
+    async def read(self, *, count: int, block: float) -> list[Entry]:
+        """New entries, at most `count`, waiting at most `block` seconds for the first.
+
+        Raises:
+            StoreError: the store did not answer.
+        """
+        reply = await self._guarded(
+            "XREADGROUP",
+            *("GROUP", self._group, self._consumer, "COUNT", count),
+            *("BLOCK", max(1, int(block * 1000)), "STREAMS", self._keys.events, ">"),
+        )
+        entries = _entries(reply)
+        if entries:
+            self._position = entries[-1].stream_id
+        return entries
+
+    async def reclaim(self, *, count: int, idle: float) -> list[Entry]:
+        """Entries that some member was given `idle` seconds ago and has not acknowledged.
+
+        Raises:
+            StoreError: the store did not answer.
+        """
+        reply = await self._guarded(
+            "XAUTOCLAIM",
+            *(self._keys.events, self._group, self._consumer, int(idle * 1000), "0-0"),
+            *("COUNT", count),
+        )
+        if not reply:
+            return []
+        return [read_entry(i, _pairs(f)) for i, f in reply[1] if f is not None]
+
+    async def acknowledge(self, stream_ids: Sequence[str]) -> None:
+        """These are done with.
+
+        Raises:
+            StoreError: they may be delivered again.
+        """
+        if stream_ids:
+            with store_errors():
+                await self._client.xack(self._keys.events, self._group, *stream_ids)
+
+    async def _guarded(self, command: str, *args: Any) -> Any:
+        try:
+            with store_errors():
+                return await self._client.execute_command(command, *args)
+        except StoreError as error:
+            if error.kind != "nogroup":
+                raise
+        await self._heal()
+        return []
+
+    async def _heal(self) -> None:
+        with store_errors():
+            try:
+                info = await self._client.xinfo_stream(self._keys.events)
+                last = _text(info["last-generated-id"])
+            except Exception as error:
+                if "no such key" not in str(error):
+                    raise
+                last = "0-0"
+        start = self._position if _order(last) >= _order(self._position) else "0"
+        try:
+            with store_errors():
+                await self._client.xgroup_create(
+                    self._keys.events, self._group, id=start, mkstream=True
+                )
+        except StoreError as error:
+            if error.kind != "busygroup":
+                raise
+
+
+def _entries(reply: Any) -> list[Entry]:
+    if not reply:
+        return []
+    streams = reply.values() if isinstance(reply, dict) else [item[1] for item in reply]
+    found: list[Entry] = []
+    for entries in streams:
+        # RESP3 wraps the list of entries once more
+        for stream_id, fields in entries:
+            found.append(read_entry(stream_id, _pairs(fields)))
+    return found
+
+
+def _pairs(fields: Any) -> Mapping[bytes, bytes]:
+    if isinstance(fields, dict):
+        return fields
+    return dict(zip(fields[::2], fields[1::2], strict=True))
+
+
+def _order(stream_id: str) -> tuple[int, int]:
+    ms, _, number = stream_id.partition("-")
+    return int(ms), int(number or 0)
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
