@@ -32,14 +32,17 @@ Fields = list[str | bytes]
 _APPEND_ONCE = """
 local stream, ttl = KEYS[1], ARGV[1]
 local key, outcomes = 2, {}
-for i = 2, #ARGV, 2 do
+for i = 2, #ARGV, 3 do
   local last = key + tonumber(ARGV[i]) - 1
   local known = 0
   for m = key, last do
     if known == 0 and redis.call('EXISTS', KEYS[m]) == 1 then known = m - key + 1 end
   end
   if known == 0 then
-    local id = redis.call('XADD', stream, '*', unpack(cmsgpack.unpack(ARGV[i + 1])))
+    local fields = cmsgpack.unpack(ARGV[i + 1])
+    fields[#fields + 1] = 'data'
+    fields[#fields + 1] = ARGV[i + 2]
+    local id = redis.call('XADD', stream, '*', unpack(fields))
     for m = key, last do redis.call('SET', KEYS[m], id, 'PX', ttl) end
   end
   outcomes[#outcomes + 1] = known
@@ -61,10 +64,12 @@ class Append(msgspec.Struct, frozen=True, gc=False):
     """One entry to append unless one of its marks exists.
 
     `marks` are keys, the notice's first, the payload's (if the source is redundant) second.
+    `fields` are all but `data`, which is bytes (Redis 7's cmsgpack knows no binary values).
     """
 
     marks: tuple[str, ...]
-    fields: Fields
+    fields: list[str]
+    data: bytes
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -98,19 +103,19 @@ def rfc3339(*candidates_ms: int | None) -> str:
 
 def notification_fields(
     notice: Notification, *, source: str, received_ms: int, origin: str = "webhook"
-) -> Fields:
-    """The entry of a notification of the source named `source`."""
+) -> list[str]:
+    """The entry of a notification of the source named `source`, but for its `data`."""
     name = event_name(notice.product_id, notice.event_type)
     kind = (
         f"io.agora.cloud_recording.{name}"
         if name
         else f"io.agora.product.{notice.product_id}.event.{notice.event_type}"
     )
-    fields: Fields = [
+    fields = [
         *("specversion", SPEC_VERSION, "id", notice.notice_id, "source", f"/agora/{source}"),
         *("type", kind, "subject", notice.sid or notice.cname or ""),
         *("time", rfc3339(notice.send_ms, notice.notify_ms, received_ms)),
-        *("datacontenttype", "application/json", "data", notice.body),
+        *("datacontenttype", "application/json"),
         *("productid", str(notice.product_id), "eventtype", str(notice.event_type)),
     ]
     for field, value in (
@@ -182,7 +187,7 @@ class Writer:
         args: list[Any] = [self._ttl_ms]
         for item in batch:
             keys += item.marks
-            args += (len(item.marks), msgspec.msgpack.encode(item.fields))
+            args += (len(item.marks), msgspec.msgpack.encode(item.fields), item.data)
         with store_errors():
             outcomes = await self._script(keys=keys, args=args)
         return [Outcome(outcome) for outcome in outcomes]
@@ -194,7 +199,8 @@ class Writer:
             StoreError: it is not stored.
         """
         with store_errors():
-            await self._client.execute_command("XADD", self._keys.quarantine, "*", *fields)
+            command: Any = self._client.execute_command
+            await command("XADD", self._keys.quarantine, "*", *fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +214,8 @@ class GroupReader:
     """Reads the events as a member of a consumer group.
 
     A group that vanished (the store came back empty, or somebody deleted it) is made again at the
-    position remembered, or at the beginning when the stream's last id is below it: a store that came
-    back empty starts new ids.
+    position remembered, or at the beginning when the stream's last id is below it: a store that
+    came back empty starts new ids.
     """
 
     def __init__(self, client: Redis, keys: Keys, *, group: str, consumer: str) -> None:
@@ -261,9 +267,10 @@ class GroupReader:
                 await self._client.xack(self._keys.events, self._group, *stream_ids)
 
     async def _guarded(self, command: str, *args: Any) -> Any:
+        execute: Any = self._client.execute_command
         try:
             with store_errors():
-                return await self._client.execute_command(command, *args)
+                return await execute(command, *args)
         except StoreError as error:
             if error.kind != "nogroup":
                 raise

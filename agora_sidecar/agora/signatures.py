@@ -1,0 +1,83 @@
+"""Is this body signed with one of our secrets? Over the raw bytes, in constant time.
+
+Message notifications carry two HMACs of the raw request body, keyed with the UTF-8 bytes of the
+console's secret, in hexadecimal: `Agora-Signature` (SHA-1) and `Agora-Signature-V2` (SHA-256).
+Source: Docs-Source `shared/notification-center-service/signature-verification.mdx`. Of the vendor's
+printed test vectors only one verifies (the fact sheet's vector A); the others were edited later.
+"""
+
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agora_sidecar.agora.errors import SignatureError
+
+SHA1_HEADER = "Agora-Signature"
+SHA256_HEADER = "Agora-Signature-V2"
+
+
+@dataclass(frozen=True, slots=True)
+class SigningSecret:
+    """One secret of the console; `label` names it in logs and metrics, never the value.
+
+    It is valid from `not_before` until `not_after` (Unix seconds; None: no bound).
+    """
+
+    label: str
+    value: bytes = field(repr=False)
+    not_before: float | None = None
+    not_after: float | None = None
+
+    def valid(self, now: float) -> bool:
+        """Whether it may be used at this time."""
+        started = self.not_before is None or now >= self.not_before
+        return started and (self.not_after is None or now < self.not_after)
+
+
+def sign(secret: bytes, body: bytes) -> dict[str, str]:
+    """Both headers that the vendor sends with this body."""
+    return {
+        SHA1_HEADER: hmac.digest(secret, body, "sha1").hex(),
+        SHA256_HEADER: hmac.digest(secret, body, "sha256").hex(),
+    }
+
+
+def verify(
+    headers: Mapping[str, str],
+    body: bytes,
+    secrets: Sequence[SigningSecret],
+    *,
+    now: float,
+    accept_sha1: bool = False,
+) -> str:
+    """The label of the secret that signed this body.
+
+    A SHA-256 header that is there must be right; SHA-1 counts only where it is allowed and nothing
+    better was sent. Every secret is tried, so that the time taken does not tell which matched.
+
+    Raises:
+        SignatureError: `missing`, `malformed` or `mismatch`.
+    """
+    given, algorithm, length = headers.get(SHA256_HEADER), "sha256", 64
+    if given is None and accept_sha1:
+        given, algorithm, length = headers.get(SHA1_HEADER), "sha1", 40
+    if given is None:
+        raise SignatureError("missing")
+    digest = _from_hex(given, length)
+    label = None
+    for secret in secrets:
+        if hmac.compare_digest(hmac.digest(secret.value, body, algorithm), digest):
+            label = secret.label if secret.valid(now) else label
+    if label is None:
+        raise SignatureError("mismatch")
+    return label
+
+
+def _from_hex(given: str, length: int) -> bytes:
+    try:
+        digest = bytes.fromhex(given)
+    except ValueError as error:
+        raise SignatureError("malformed") from error
+    if len(given) != length or len(digest) != length // 2:  # fromhex passes over spaces
+        raise SignatureError("malformed")
+    return digest

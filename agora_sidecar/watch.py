@@ -1,0 +1,69 @@
+"""Watches the store for a process: is it there, and how safe is what it acknowledges.
+
+The store gone, hanging or back shows in the process's health within `interval` and is logged once,
+when it changes. What it says of its durability is asked again whenever it came back: it may be
+another server, or the same with another configuration.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from agora_sidecar.process.clock import Clock
+from agora_sidecar.process.health import Health
+from agora_sidecar.store import Durability, Redis, StoreError, durability, store_errors
+
+log = structlog.get_logger()
+
+
+class StoreWatch:
+    """Looks at one store every `interval` seconds; tells `on_durability` what it learns."""
+
+    def __init__(
+        self,
+        client: Redis,
+        *,
+        health: Health,
+        clock: Clock,
+        interval: float = 1.0,
+        on_durability: Callable[[Durability], None] = lambda _: None,
+    ) -> None:
+        self._client = client
+        self._health = health
+        self._clock = clock
+        self._interval = interval
+        self._on_durability = on_durability
+        self.durability: Durability | None = None
+        health.expect("redis")
+
+    async def look(self) -> None:
+        """Look once; never raises for a store that does not answer."""
+        try:
+            with store_errors():
+                await self._client.ping()
+            if self.durability is None:
+                self.durability = await durability(self._client)
+                self._on_durability(self.durability)
+        except StoreError as error:
+            self.durability = None
+            if self._health.report("redis", str(error)):
+                log.error("store.lost", kind=error.kind, why=error.detail)
+            return
+        if self._health.report("redis"):
+            log.info("store.ready", level=self.durability.level, **self.durability.facts)
+
+    async def run(self) -> None:
+        """Look for ever."""
+        while True:
+            await self.look()
+            await self._clock.sleep(self._interval)
+
+
+async def first_look(watch: StoreWatch, *, timeout: float = 3.0) -> None:
+    """Look once before serving, but do not wait longer than `timeout` seconds for it."""
+    try:
+        async with asyncio.timeout(timeout):
+            await watch.look()
+    except TimeoutError:
+        return

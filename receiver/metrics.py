@@ -1,0 +1,53 @@
+"""What the receiver counts."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+"""Seconds. The vendor gives 10."""
+
+
+class ReceiverMetrics:
+    """The receiver's metrics on one registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.answers = Counter(
+            "agora_sidecar_answers_total",
+            "Answers of the public port, by HTTP status and outcome.",
+            ["status", "outcome"],
+            registry=registry,
+        )
+        self.acknowledge = Histogram(
+            "agora_sidecar_acknowledge_seconds",
+            "From a request's complete headers to its 200, seconds.",
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self.secret_used = Counter(
+            "agora_sidecar_secret_used_total",
+            "Authentic deliveries by source and label of the secret that signed them.",
+            ["source", "label"],
+            registry=registry,
+        )
+        self.safe = Counter(
+            "agora_sidecar_safe_total",
+            "Acknowledged events by the way they were safe before the 200.",
+            ["level"],
+            registry=registry,
+        )
+        self.batch = Histogram(
+            "agora_sidecar_batch_events",
+            "Events committed together.",
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
+            registry=registry,
+        )
+        self.waiting = Gauge(
+            "agora_sidecar_waiting_events",
+            "Events that wait for the batch under way.",
+            registry=registry,
+        )
+        self.append_failures = Counter(
+            "agora_sidecar_append_failures_total",
+            "Batches that the store did not take, by kind of error.",
+            ["kind"],
+            registry=registry,
+        )

@@ -1,0 +1,83 @@
+"""The receiver's own settings: where it listens, its limits, and how safe is safe."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from agora_sidecar.process.advice import Loud, Within
+from agora_sidecar.process.quantities import (
+    Address,
+    Count,
+    Duration,
+    OptionalDuration,
+    Size,
+    Text,
+    matching,
+)
+from agora_sidecar.process.secret import Secret
+from agora_sidecar.process.settings import Section
+
+
+class ReceiverSettings(Section):
+    """The process that faces the internet."""
+
+    listen: Address = Field(
+        default="0.0.0.0:8080", description="Where notifications arrive, as host:port"
+    )
+    ops_listen: Address = Field(
+        default="127.0.0.1:9101", description="Where health and metrics are; never public"
+    )
+    path: Annotated[
+        Text,
+        matching(
+            r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", "a path such as /ncs, without a / at its end"
+        ),
+    ] = Field(default="/ncs", description="Path of the notifications; also {path}/{source}")
+    max_body: Size = Field(
+        default="256KiB",
+        ge=1 << 10,
+        le=64 << 20,
+        description="Largest body; the largest documented ones are tens of KiB",
+    )
+    durability: Annotated[
+        Literal["disk", "memory"],
+        Loud("memory", "a crash of Redis may lose notifications that were acknowledged"),
+    ] = Field(
+        default="disk",
+        description="disk: 200 only after an fsync; memory: as soon as Redis took it",
+    )
+    workers: Count = Field(default=1, ge=1, le=64, description="Processes that share the port")
+    require_listed: Literal["off", "observe", "enforce"] = Field(
+        default="off", description="Whether the client's address must be on the allow-list"
+    )
+    max_age: Annotated[
+        OptionalDuration,
+        Within(at_least="15m", reason="the vendor's retries and both clocks need some time"),
+    ] = Field(
+        default="", description="Refuse notices whose notifyMs is older than this; empty: none"
+    )
+    ack_deadline: Annotated[
+        Duration, Within(at_most="10s", reason="the vendor waits 10 s, and then sends it again")
+    ] = Field(default="8s", description="From arrival to the answer, at the latest")
+    hedge_after: Duration = Field(
+        default="2s",
+        description="From arrival; when Redis takes longer, the event goes to the spool as well",
+    )
+    trusted_proxies: tuple[Text, ...] = Field(
+        default=(), max_length=64, description="Addresses that may tell the client's address"
+    )
+    tls_certificate: Text = Field(
+        default="", description="Certificate chain (PEM file); with tls_key: serve TLS"
+    )
+    tls_key: Text = Field(default="", description="Private key of the certificate (PEM file)")
+    secret: Secret = Field(
+        default="", description="Short for one source named default; not beside [[sources]]"
+    )
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.hedge_after >= self.ack_deadline:
+            raise ValueError("hedge_after must be shorter than ack_deadline")
+        if self.listen == self.ops_listen and self.listen.port:
+            raise ValueError("listen and ops_listen must differ")
+        return self

@@ -1,0 +1,215 @@
+"""The public port: one handler, its limits, and the table of answers. Small JSON objects only.
+
+| case | answer |
+|---|---|
+| stored, or already stored | 200 `stored`, `duplicate` |
+| the console's test notification | 200 `check` |
+| signed but not readable | 200 `quarantined` |
+| missing, malformed, wrong or too old a signature | 401 `refused` |
+| unknown path or source 404, other method 405, slow 408, large 413, compressed 415 | `refused` |
+| the store did not take it | 503 `unavailable`: the vendor repeats it |
+
+There is one route, so it is served without a router: `aiohttp.web.Server`, whose handler this is.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import structlog
+from aiohttp import web
+
+from agora_sidecar.agora.errors import NotificationError, SignatureError, UnreadableError
+from agora_sidecar.agora.notifications import Notification, payload_bytes, read_notification
+from agora_sidecar.agora.signatures import SigningSecret, verify
+from agora_sidecar.keys import Keys
+from agora_sidecar.process.clock import Clock
+from agora_sidecar.store import StoreError
+from agora_sidecar.stream import Append, Fields, Outcome, notification_fields, quarantine_fields
+from receiver.inbox import Inbox
+from receiver.metrics import ReceiverMetrics
+
+log = structlog.get_logger()
+
+BODY_TIMEOUT = 5.0
+"""Seconds for a body to arrive; the vendor waits 10 for the answer."""
+
+Quarantine = Callable[[Fields], Awaitable[None]]
+"""Puts one entry on the quarantine stream; raises StoreError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One configured sender: its secrets, and how lenient to be with it."""
+
+    name: str
+    secrets: Sequence[SigningSecret]
+    accept_sha1: bool = False
+    redundant: bool = False
+
+
+class Refusal(Exception):  # noqa: N818 - an answer, not an error of ours
+    """A request that goes no further; `reason` is for metrics and logs, not for the client."""
+
+    def __init__(self, status: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(f"{status} {reason}")
+        self.status = status
+        self.reason = reason
+        self.headers = headers or {}
+
+
+class Webhook:
+    """Answers the vendor's callbacks."""
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        sources: Mapping[str, Source],
+        max_body: int,
+        max_age: float | None,
+        inbox: Inbox,
+        quarantine: Quarantine,
+        keys: Keys,
+        clock: Clock,
+        metrics: ReceiverMetrics,
+    ) -> None:
+        self._paths = _paths(path, sources)
+        self._max_body = max_body
+        self._max_age = max_age
+        self._inbox = inbox
+        self._quarantine = quarantine
+        self._keys = keys
+        self._clock = clock
+        self._metrics = metrics
+        self.level = "unknown"
+        """How safe the store is, for the count of events; set by whoever watches it."""
+
+    async def handle(self, request: web.BaseRequest) -> web.Response:
+        """Answer one request of the public port."""
+        started = time.perf_counter()
+        try:
+            source = self._source(request)
+            body = await self._body(request)
+            outcome = await self._accept(source, request.headers, body)
+        except Refusal as refusal:
+            return self._refuse(refusal)
+        except SignatureError as error:
+            log.warning("event.refused", reason=error.reason, remote=request.remote)
+            return self._refuse(Refusal(error.status, error.reason))
+        except StoreError as error:
+            return self._answer(503, "unavailable", reason=error.kind)
+        self._metrics.acknowledge.observe(time.perf_counter() - started)
+        return self._answer(200, outcome)
+
+    def _source(self, request: web.BaseRequest) -> Source:
+        source = self._paths.get(request.path)
+        if source is None:
+            raise Refusal(404, "unknown_path")
+        if request.method != "POST":
+            raise Refusal(405, "method", {"Allow": "POST"})
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            raise Refusal(415, "compressed", {"Accept-Encoding": "identity"})
+        if (request.content_length or 0) > self._max_body:
+            raise Refusal(413, "too_large", {"Connection": "close"})
+        return source
+
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        try:
+            if request.content.is_eof():  # it came with its headers: no timer needed
+                return await request.read()
+            async with asyncio.timeout(BODY_TIMEOUT):
+                return await request.read()
+        except web.HTTPRequestEntityTooLarge as error:
+            raise Refusal(413, "too_large", {"Connection": "close"}) from error
+        except TimeoutError as error:
+            raise Refusal(408, "slow_body", {"Connection": "close"}) from error
+        except web.PayloadAccessError as error:
+            raise Refusal(400, "cut_off", {"Connection": "close"}) from error
+
+    async def _accept(self, source: Source, headers: Mapping[str, str], body: bytes) -> str:
+        now = self._clock.now()
+        label = verify(headers, body, source.secrets, now=now, accept_sha1=source.accept_sha1)
+        self._metrics.secret_used.labels(source.name, label).inc()
+        received_ms = int(now * 1000)
+        try:
+            notice = read_notification(body)
+        except UnreadableError as error:
+            return await self._set_aside(source, error, body, received_ms)
+        if notice.is_check:
+            log.info("event.check", source=source.name, event_type=notice.event_type)
+            return "check"
+        self._require_fresh(notice, now)
+        return await self._store(source, notice, received_ms)
+
+    async def _store(self, source: Source, notice: Notification, received_ms: int) -> str:
+        fields = notification_fields(notice, source=source.name, received_ms=received_ms)
+        outcome = await self._inbox.put(Append(self._marks(source, notice), fields, notice.body))
+        self._metrics.safe.labels(self.level).inc()
+        answer = "stored" if outcome is Outcome.STORED else "duplicate"
+        log.info(
+            "event.stored" if outcome is Outcome.STORED else "event.duplicate",
+            source=source.name,
+            notice_id=notice.notice_id,
+            event_type=notice.event_type,
+            sid=notice.sid,
+        )
+        return answer
+
+    def _marks(self, source: Source, notice: Notification) -> tuple[str, ...]:
+        seen = self._keys.seen(source.name, notice.notice_id)
+        if not source.redundant:
+            return (seen,)
+        digest = sha256(payload_bytes(notice.body)).hexdigest()
+        return (seen, self._keys.same(source.name, digest))
+
+    async def _set_aside(
+        self, source: Source, error: NotificationError, body: bytes, received_ms: int
+    ) -> str:
+        fields = quarantine_fields(
+            source=source.name, reason=str(error), body=body, received_ms=received_ms
+        )
+        await self._quarantine(fields)
+        log.warning("event.quarantined", source=source.name, reason=error.reason, size=len(body))
+        return "quarantined"
+
+    def _require_fresh(self, notice: Notification, now: float) -> None:
+        if self._max_age is None or notice.notify_ms is None:
+            return
+        if now - notice.notify_ms / 1000 > self._max_age:
+            raise SignatureError("stale")
+
+    def _refuse(self, refusal: Refusal) -> web.Response:
+        return self._answer(
+            refusal.status, "refused", reason=refusal.reason, headers=refusal.headers
+        )
+
+    def _answer(
+        self,
+        status: int,
+        answer: str,
+        *,
+        reason: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> web.Response:
+        self._metrics.answers.labels(status, reason or answer).inc()
+        response = web.Response(
+            status=status,
+            body=b'{"status":"%s"}' % answer.encode(),
+            content_type="application/json",
+            headers=headers,
+        )
+        if headers and headers.get("Connection") == "close":
+            response.force_close()
+        return response
+
+
+def _paths(path: str, sources: Mapping[str, Source]) -> dict[str, Source]:
+    paths = {f"{path}/{name}": source for name, source in sources.items()}
+    if "default" in sources:
+        paths[path] = sources["default"]
+    elif len(sources) == 1:
+        paths[path] = next(iter(sources.values()))
+    return paths
