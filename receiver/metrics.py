@@ -51,3 +51,8 @@ class ReceiverMetrics:
             ["kind"],
             registry=registry,
         )
+        self.durability_reduced = Gauge(
+            "agora_sidecar_durability_reduced",
+            "1 while the store is less safe than `durability` asks.",
+            registry=registry,
+        )

@@ -13,6 +13,7 @@ from agora_sidecar.process.quantities import (
     Size,
     Text,
     matching,
+    written,
 )
 from agora_sidecar.process.secret import Secret
 from agora_sidecar.process.settings import Section
@@ -22,10 +23,10 @@ class ReceiverSettings(Section):
     """The process that faces the internet."""
 
     listen: Address = Field(
-        default="0.0.0.0:8080", description="Where notifications arrive, as host:port"
+        default=written("0.0.0.0:8080"), description="Where notifications arrive, as host:port"
     )
     ops_listen: Address = Field(
-        default="127.0.0.1:9101", description="Where health and metrics are; never public"
+        default=written("127.0.0.1:9101"), description="Where health and metrics are; never public"
     )
     path: Annotated[
         Text,
@@ -34,7 +35,7 @@ class ReceiverSettings(Section):
         ),
     ] = Field(default="/ncs", description="Path of the notifications; also {path}/{source}")
     max_body: Size = Field(
-        default="256KiB",
+        default=written("256KiB"),
         ge=1 << 10,
         le=64 << 20,
         description="Largest body; the largest documented ones are tens of KiB",
@@ -54,13 +55,14 @@ class ReceiverSettings(Section):
         OptionalDuration,
         Within(at_least="15m", reason="the vendor's retries and both clocks need some time"),
     ] = Field(
-        default="", description="Refuse notices whose notifyMs is older than this; empty: none"
+        default=written(""),
+        description="Refuse notices whose notifyMs is older; empty: none",
     )
     ack_deadline: Annotated[
         Duration, Within(at_most="10s", reason="the vendor waits 10 s, and then sends it again")
-    ] = Field(default="8s", description="From arrival to the answer, at the latest")
+    ] = Field(default=written("8s"), description="From arrival to the answer, at the latest")
     hedge_after: Duration = Field(
-        default="2s",
+        default=written("2s"),
         description="From arrival; when Redis takes longer, the event goes to the spool as well",
     )
     trusted_proxies: tuple[Text, ...] = Field(
@@ -71,7 +73,8 @@ class ReceiverSettings(Section):
     )
     tls_key: Text = Field(default="", description="Private key of the certificate (PEM file)")
     secret: Secret = Field(
-        default="", description="Short for one source named default; not beside [[sources]]"
+        default=written(""),
+        description="Short for one source named default; excludes [[sources]]",
     )
 
     @model_validator(mode="after")

