@@ -1,4 +1,4 @@
-"""What we believe about Agora. Pure, except `client`: no I/O, no logger, no clock (`now` is an argument).
+"""What we believe about Agora. Pure but for `client` and `budget`: no I/O, no clock, no logger.
 
 Sources (the fact sheet of the whole contract weighs them against each other):
 
@@ -6,6 +6,6 @@ Sources (the fact sheet of the whole contract weighs them against each other):
 - Docs-Source, `shared/notification-center-service` and `cloud-recording`, as of 2026-07-01;
 - the Chinese OpenAPI document of Cloud Recording (doc.shengwang.cn), as of 2026-06.
 
-Values that the vendor may extend stay open: a string or number with known constants beside it, never
-a closed enumeration. Unknown products, events and fields flow through.
+Values that the vendor may extend stay open: a string or number with known constants beside it,
+never a closed enumeration. Unknown products, events and fields flow through.
 """

@@ -1,9 +1,9 @@
 """The tree of errors, sorted by what the caller does.
 
 AgoraError
-├── NotificationError            a callback was not what it should be; knows the HTTP status to answer
+├── NotificationError            a callback was not what it should be; knows the answer's status
 │   ├── SignatureError             401: nothing of it is stored
-│   └── UnreadableError            200: signed, but not what the vendor documents; goes to the quarantine
+│   └── UnreadableError            200: signed, but not as documented; goes to the quarantine
 ├── AddressListError             a poll failed: nothing changes
 └── ApiError                     a call of ours was not answered with what we asked for
     ├── RetryLaterError            the same again, later
@@ -13,7 +13,7 @@ AgoraError
     │   └── LeavingError             400/49: a stop is already under way; ask
     ├── NoWorkerError              the vendor's own 404: it knows no such task, for now
     ├── NoDataError                206/435: stopped, nothing was recorded
-    └── UnexpectedAnswerError      not the vendor's shape: a proxy, a wrong route, a changed contract
+    └── UnexpectedAnswerError      not the vendor's shape: a proxy, a route, a new contract
 """
 
 

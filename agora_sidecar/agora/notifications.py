@@ -1,4 +1,4 @@
-"""The callback's body: signed bytes in, a `Notification` out, or an error that knows its HTTP status.
+"""The callback's body: signed bytes in, a `Notification` out, or an error that knows its status.
 
 Envelope of message notifications: Docs-Source `shared/notification-center-service`,
 `request-header-body.mdx`. The vendor adds fields and events without notice, so unknown ones are no

@@ -6,6 +6,7 @@ import typer
 
 from agora_sidecar import __version__
 from agora_sidecar.cli import config, processes
+from agora_sidecar.cli.demo.command import demo
 
 app = typer.Typer(
     name="agora-sidecar",
@@ -15,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(demo)
 app.command()(processes.up)
 app.command()(processes.receiver)
 app.command()(processes.scheduler)

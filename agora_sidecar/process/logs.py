@@ -5,9 +5,13 @@ import sys
 from typing import Literal
 
 import structlog
+import structlog.tracebacks
 
 Format = Literal["json", "console"]
 Level = Literal["debug", "info", "warning", "error"]
+
+# A frame's local variables are bodies, secrets and tokens: where it happened is enough
+_TRACEBACKS = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 
 
 def configure(*, format: Format = "json", level: Level = "info") -> None:  # noqa: A002 - the setting's name
@@ -23,10 +27,12 @@ def configure(*, format: Format = "json", level: Level = "info") -> None:  # noq
         structlog.processors.StackInfoRenderer(),
     ]
     if format == "json":
-        shared.append(structlog.processors.dict_tracebacks)
+        shared.append(structlog.processors.ExceptionRenderer(_TRACEBACKS))
         renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
@@ -36,7 +42,7 @@ def configure(*, format: Format = "json", level: Level = "info") -> None:  # noq
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )

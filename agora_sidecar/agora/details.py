@@ -1,0 +1,253 @@
+"""What the details of each event type say: one closed value for each, `Unknown` for all others.
+
+Docs-Source `event-types/cloud-recording.mdx` and its older pages. A number that is not there or odd
+is None, a text is empty. Decoding is in `events`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agora_sidecar.agora.recordings import File
+
+Raw = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CloudRecordingError:
+    """1: an error in a module; level 5 may end the recording. `stat` decides nothing."""
+
+    module: int | None
+    error_level: int | None
+    error_code: int | None
+    stat: int | None
+    error_msg: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloudRecordingWarning:
+    """2: a warning of a module."""
+
+    module: int | None
+    warn_code: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusUpdate:
+    """3: a call did not fit the service's state; the pages disagree on `recording_mode`."""
+
+    status: int | None
+    recording_mode: int | None
+    file_list: tuple[File, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfos:
+    """4: an index file was uploaded for the first time."""
+
+    file_list: tuple[File, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionExit:
+    """11: the service exited; 0 is normal, 1 abnormal."""
+
+    exit_status: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFailover:
+    """12: the recording goes on under a new, random uid."""
+
+    new_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploaderStarted:
+    """30: 0 is normal."""
+
+    status: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """31: everything is in the customer's storage; web mode tells no files."""
+
+    status: int | None
+    files: tuple[File, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Backuped:
+    """32: everything is uploaded, something of it only to the vendor's backup."""
+
+    status: int | None
+    files: tuple[File, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UploadingProgress:
+    """33: 0..10000, uploaded of recorded files; may fall again while recording."""
+
+    progress: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderStarted:
+    """40: 0 is normal."""
+
+    status: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderLeave:
+    """41: why, as a bit mask: 2 signal, 4 nobody there, 8 to be ignored, 16 left by itself."""
+
+    leave_code: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SliceStart:
+    """42: the first slice, or the first after an interruption; Unix milliseconds."""
+
+    start_ms: int | None
+    discontinue_ms: int | None
+    stream_uid: str
+    track_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """43 and 44: `kind` is audio or video; `state` 0 is receiving, 1 is not."""
+
+    kind: str
+    stream_uid: str
+    state: int | None
+    utc_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotFile:
+    """45: one screenshot was uploaded; the only place that names it."""
+
+    file_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class VodStarted:
+    """60: the uploader to ApsaraVideo VoD obtained its credential."""
+
+    video_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class VodTriggered:
+    """61: everything is in ApsaraVideo VoD."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebRecorderStarted:
+    """70: Unix milliseconds."""
+
+    recorder_start_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WebRecorderStopped:
+    """71: code 0 is a stop that was asked for, all others are abnormal."""
+
+    code: int | None
+    message: str
+    details: str
+    files: tuple[File, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CapabilityLimit:
+    """72: resolution, WebGL or bandwidth; the recording is about to stop."""
+
+    limit_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class WebRecorderReload:
+    """73: the page was loaded again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TranscoderStarted:
+    """80: postponed transcoding began."""
+
+
+@dataclass(frozen=True, slots=True)
+class TranscoderCompleted:
+    """81: all_success, partial_success or fail; files of all users."""
+
+    result: str
+    files: tuple[File, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadFailed:
+    """90: files that could not be fetched for postponed transcoding."""
+
+    vendor: int | None
+    region: int | None
+    bucket: str
+    file_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RtmpPublishStatus:
+    """100: connecting, publishing, onhold or disconnected."""
+
+    rtmp_url: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class PostponeTranscodeFinalResult:
+    """1001: total_success, partial_success or failed."""
+
+    result: str
+    files: tuple[File, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Any other event, of any product."""
+
+    details: Raw
+
+
+Details = (
+    CloudRecordingError
+    | CloudRecordingWarning
+    | StatusUpdate
+    | FileInfos
+    | SessionExit
+    | SessionFailover
+    | UploaderStarted
+    | Uploaded
+    | Backuped
+    | UploadingProgress
+    | RecorderStarted
+    | RecorderLeave
+    | SliceStart
+    | StreamState
+    | SnapshotFile
+    | VodStarted
+    | VodTriggered
+    | WebRecorderStarted
+    | WebRecorderStopped
+    | CapabilityLimit
+    | WebRecorderReload
+    | TranscoderStarted
+    | TranscoderCompleted
+    | DownloadFailed
+    | RtmpPublishStatus
+    | PostponeTranscodeFinalResult
+    | Unknown
+)

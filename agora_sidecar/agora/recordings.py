@@ -1,0 +1,89 @@
+"""Cloud Recording vocabulary: modes, statuses, what names a task, what a file is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+INDIVIDUAL = "individual"
+MIX = "mix"
+WEB = "web"
+MODES = (INDIVIDUAL, MIX, WEB)
+"""The modes of a path; the reference, `start`."""
+
+# Status of the cloud service: the reference, `query-response`. Open: others may come.
+NOT_STARTED = 0
+INITIALISED = 1
+STARTING = 2
+PARTLY_READY = 3
+READY = 4
+IN_PROGRESS = 5
+STOPPING = 6
+STOPPED = 7
+EXITED = 8
+ABNORMAL = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One task towards the REST API: everything that its paths and bodies name."""
+
+    app_id: str
+    resource_id: str
+    sid: str
+    mode: str
+    cname: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One recorded file; `slice_start_ms` is Unix milliseconds. What is not told is empty or None.
+
+    The vendor's text says seconds for `sliceStartTime` in lists, every example has milliseconds.
+    """
+
+    name: str
+    track_type: str = ""
+    uid: str = ""
+    mixed_all_user: bool | None = None
+    is_playable: bool | None = None
+    slice_start_ms: int | None = None
+
+
+def read_files(value: Any) -> tuple[File, ...]:
+    """A `fileList` in any of its forms: a name, a list of names or objects, nothing.
+
+    Decided by the JSON type that is there, not by `fileListMode`; `fileName` and `filename` are
+    both in use (RTC modes and web mode). What has no name is left out.
+    """
+    if isinstance(value, str):
+        return (File(value),) if value else ()
+    if not isinstance(value, list):
+        return ()
+    files = (_file(item) for item in value)
+    return tuple(file for file in files if file is not None)
+
+
+def _file(item: Any) -> File | None:
+    if isinstance(item, str):
+        return File(item) if item else None
+    if not isinstance(item, Mapping):
+        return None
+    name = item.get("fileName") or item.get("filename")
+    if not isinstance(name, str):
+        return None
+    mixed, playable, start = (
+        item.get(key) for key in ("mixedAllUser", "isPlayable", "sliceStartTime")
+    )
+    return File(
+        name=name,
+        track_type=_text(item.get("trackType")),
+        uid=_text(item.get("uid")),
+        mixed_all_user=mixed if isinstance(mixed, bool) else None,
+        is_playable=playable if isinstance(playable, bool) else None,
+        slice_start_ms=start if type(start) is int else None,
+    )
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

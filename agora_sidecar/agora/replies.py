@@ -1,0 +1,159 @@
+"""Answers of the REST API deciphered: a status and bytes in, a value or a sorted error out.
+
+Success is exactly HTTP 200 with a JSON object; 201 and 206 are not. Two shapes of error bodies:
+the gateway's `{"message": text}` and the service's `{"code": number, "reason": text}`, either of
+which may lack its text. Source: Docs-Source `cloud-recording/rest-api/status-codes.mdx`; codes are
+compared, texts are not (but for the one message that has no code).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from agora_sidecar.agora.errors import (
+    ApiError,
+    CredentialsError,
+    LeavingError,
+    NoDataError,
+    NoWorkerError,
+    RefusedError,
+    RetryLaterError,
+    SlowDownError,
+    UnexpectedAnswerError,
+)
+from agora_sidecar.agora.recordings import File, read_files
+
+Kind = type[ApiError]
+
+BY_STATUS_AND_CODE: Mapping[tuple[int, int], Kind] = {
+    (201, 7): RefusedError,  # already started with this resource id
+    (206, 65): RetryLaterError,  # reached the back end, no answer in time
+    (206, 435): NoDataError,
+    (206, 50): RetryLaterError,  # zh: a synchronous stop's upload took longer than 20 s
+    (400, 49): LeavingError,
+    (400, 406): SlowDownError,  # vendor_over_load: the quota of concurrent tasks
+    (400, 405): CredentialsError,  # no_active_status: account suspended
+    (400, 400): CredentialsError,  # invalid_appid
+    (404, 404): NoWorkerError,
+}
+BY_STATUS: Mapping[int, Kind] = {401: CredentialsError, 403: CredentialsError, 429: SlowDownError}
+APP_ID_MESSAGES = frozenset({"appid is invalid", "invalid appid"})
+
+UPLOADED = "uploaded"
+BACKUPED = "backuped"
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class QueryReply:
+    """What `query` told; `status` is None where it did not say. `body` is the whole answer."""
+
+    host: str
+    status: int | None
+    files: tuple[File, ...]
+    slice_start_ms: int | None
+    uploading_status: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StopReply:
+    """What `stop` told; `uploading_status` is uploaded, backuped, unknown or empty."""
+
+    host: str
+    uploading_status: str
+    files: tuple[File, ...]
+    body: Mapping[str, Any]
+
+
+def decipher(call: str, *, host: str, status: int, body: bytes) -> dict[str, Any]:
+    """The JSON object of a successful answer.
+
+    Raises:
+        ApiError: one of its kinds, by what the caller should do.
+    """
+    value = _json(body)
+    if status == 200 and isinstance(value, dict):
+        return value
+    code, reason = _code_and_reason(value)
+    kind = _kind(status, code, reason, readable=isinstance(value, dict))
+    raise kind(call, host=host, status=status, code=code, reason=reason)
+
+
+def read_query(body: Mapping[str, Any], *, host: str) -> QueryReply:
+    """A `query` answer of any mode; odd inner types are passed over."""
+    server = _mapping(body.get("serverResponse"))
+    status, start = server.get("status"), server.get("sliceStartTime")
+    return QueryReply(
+        host=host,
+        status=status if type(status) is int else None,
+        files=_files(server),
+        slice_start_ms=start if type(start) is int else None,
+        uploading_status=_uploading(server),
+        body=body,
+    )
+
+
+def read_stop(body: Mapping[str, Any], *, host: str) -> StopReply:
+    """A `stop` answer of any mode; odd inner types are passed over."""
+    server = _mapping(body.get("serverResponse"))
+    return StopReply(host, _uploading(server), _files(server), body)
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _code_and_reason(value: Any) -> tuple[int | None, str]:
+    body = _mapping(value)
+    code, reason = body.get("code"), body.get("reason") or body.get("message")
+    return (
+        code if type(code) is int else None,
+        reason[:200] if isinstance(reason, str) else "",
+    )
+
+
+def _kind(status: int, code: int | None, reason: str, *, readable: bool) -> Kind:
+    known = BY_STATUS_AND_CODE.get((status, code)) if code is not None else None
+    if known is not None:
+        return known
+    if status in BY_STATUS:
+        return BY_STATUS[status]
+    if status >= 500:
+        return RetryLaterError
+    if status == 400 and readable:
+        return CredentialsError if reason.lower() in APP_ID_MESSAGES else RefusedError
+    return UnexpectedAnswerError
+
+
+def _extensions(server: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Payloads of web mode's services; `stop` spells the key `playload` in half of the pages."""
+    services = server.get("extensionServiceState")
+    if not isinstance(services, list):
+        return []
+    found = (_mapping(service) for service in services)
+    return [_mapping(service.get("payload") or service.get("playload")) for service in found]
+
+
+def _files(server: Mapping[str, Any]) -> tuple[File, ...]:
+    files = read_files(server.get("fileList"))
+    for payload in _extensions(server):
+        files += read_files(payload.get("fileList"))
+    return files
+
+
+def _uploading(server: Mapping[str, Any]) -> str:
+    for place in (server, *_extensions(server)):
+        status = place.get("uploadingStatus")
+        if isinstance(status, str) and status:
+            return UNKNOWN if status == "unknow" else status
+    return ""
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,111 @@
+"""Watches the demo: the stream, the allow-list and the receiver's answers, as they change."""
+
+import asyncio
+import json
+from collections import Counter, deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from agora_sidecar.cli.demo.verdict import CLOSED, FINDING
+from agora_sidecar.keys import Keys
+from agora_sidecar.store import Redis, StoreError, store_errors
+from agora_sidecar.stream import Entry, read_entry
+
+LOOK_EVERY = 0.3
+"""Seconds between two looks at what cannot tell by itself."""
+
+
+@dataclass(slots=True)
+class Scene:
+    """What is known of the running demo; filled in by `watch`, read by whoever shows it."""
+
+    entries: list[Entry] = field(default_factory=list)
+    closed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    answers: Counter[str] = field(default_factory=Counter)
+    addresses: dict[str, dict[str, Any]] = field(default_factory=dict)
+    added: set[str] = field(default_factory=set)
+    retired: set[str] = field(default_factory=set)
+    retirements: int = 0
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=14))
+    tell: Callable[[str], None] = lambda _: None
+
+    def say(self, line: str) -> None:
+        """One thing that happened, for people."""
+        self.lines.append(line)
+        self.tell(line)
+
+    @property
+    def told_by(self) -> Counter[str]:
+        """By whom the ends were told."""
+        return Counter(str(data.get("toldBy", "")) for data in self.closed.values())
+
+    def add(self, entry: Entry) -> None:
+        """An entry of the stream."""
+        self.entries.append(entry)
+        sid = entry.subject[:8]
+        if entry.type == CLOSED:
+            data = json.loads(entry.data)
+            self.closed[entry.subject] = data
+            told, why = data.get("toldBy"), data.get("reason")
+            self.say(f"finding   closed {sid} {entry.cname}: {why}, told by {told}")
+        elif entry.type.startswith(FINDING):
+            self.say(f"finding   {entry.type.removeprefix(FINDING)} {sid} {entry.cname}")
+        else:
+            name = entry.type.rsplit(".", 1)[-1]
+            self.say(f"stored    {name} #{entry.sequence} of {sid} {entry.cname}")
+
+    def list(self, found: list[dict[str, Any]]) -> None:
+        """The allow-list as the scheduler has it."""
+        now = {str(item["address"]): item for item in found}
+        for address in now.keys() - self.addresses.keys():
+            self.added.add(address)
+            self.say(f"allowed   {address}")
+        for address, item in now.items():
+            before = self.addresses.get(address, {}).get("state")
+            if item["state"] == "retiring" and before == "active":
+                self.say(f"retiring  {address}: admitted until its grace is over")
+        for address in self.addresses.keys() - now.keys():
+            self.retired.add(address)
+            self.retirements += 1
+            self.say(f"gone      {address}")
+        self.addresses = now
+
+
+async def watch_stream(scene: Scene, client: Redis, keys: Keys) -> None:
+    """Follow the events for ever."""
+    last = b"0-0"
+    while True:
+        found: Any = []
+        with suppress(StoreError), store_errors():
+            found = await client.xread({keys.events: last}, count=500, block=200)
+        for _, entries in found or []:
+            for stream_id, fields in entries:
+                last = stream_id
+                scene.add(read_entry(stream_id, fields))
+
+
+async def watch_processes(scene: Scene, *, receiver_ops: str, scheduler_ops: str) -> None:
+    """Look at both ops ports for ever."""
+    async with httpx.AsyncClient(timeout=2.0) as client:
+        while True:
+            with suppress(httpx.HTTPError):
+                await look(scene, client, receiver_ops=receiver_ops, scheduler_ops=scheduler_ops)
+            await asyncio.sleep(LOOK_EVERY)
+
+
+async def look(
+    scene: Scene, client: httpx.AsyncClient, *, receiver_ops: str, scheduler_ops: str
+) -> None:
+    """Look at both ops ports once."""
+    metrics = (await client.get(f"{receiver_ops}/metrics")).text
+    for family in text_string_to_metric_families(metrics):
+        if family.name == "agora_sidecar_answers":
+            samples = [s for s in family.samples if s.name.endswith("_total")]
+            scene.answers = Counter({s.labels["outcome"]: int(s.value) for s in samples})
+    status = (await client.get(f"{scheduler_ops}/status")).json()
+    scene.list(status["allowlist"]["addresses"])

@@ -1,0 +1,40 @@
+"""What the settings can say and this version cannot do. Refused, so that nobody counts on it.
+
+Whoever builds one of these deletes its line here. (Kinds of allow-list targets are not here: one
+that has no settings class is refused by the document itself.)
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from agora_sidecar.process.shape import Path
+from scheduler.settings import FileTarget
+
+if TYPE_CHECKING:
+    from agora_sidecar.cli.document import Document
+
+
+def not_yet(document: "Document") -> Iterator[tuple[Path, str]]:
+    """Each setting that asks for what is not built: its path, and what to write instead."""
+    redis, receiver = document.redis.url.get_secret_value(), document.receiver
+    rules: tuple[tuple[Path, object, str], ...] = (
+        (("redis", "url"), "+" in urlsplit(redis).scheme, "Sentinel and Cluster; use redis://"),
+        (("stream", "shards"), document.stream.shards > 1, "more than one shard; use 1"),
+        (("receiver", "workers"), receiver.workers > 1, "more than one worker; use 1"),
+        (
+            ("receiver", "require_listed"),
+            receiver.require_listed != "off",
+            'looking at the client\'s address; use "off" and an nftables target',
+        ),
+        (("receiver", "trusted_proxies"), receiver.trusted_proxies, "trusting a proxy; use []"),
+        (("receiver", "tls_certificate"), receiver.tls_certificate, "TLS; use a proxy before it"),
+        (("receiver", "tls_key"), receiver.tls_key, "TLS; use a proxy before it"),
+    )
+    for path, asked, what in rules:
+        if asked:
+            yield path, f"not in this version: {what}"
+    for index, target in enumerate(document.allowlist.targets):
+        if isinstance(target, FileTarget) and target.format not in {"plain", "nginx"}:
+            path = ("allowlist", "targets", index, "format")
+            yield path, f'not in this version: {target.format}; use "plain" or "nginx"'

@@ -1,0 +1,10 @@
+"""The vendor's side of the contract, offline: the REST API, the callbacks, and faults on demand.
+
+For the demo, the tests and a developer's laptop; no deployed process uses it. What lives here says
+how Agora behaves, strict where Agora is strict and lenient where it is lenient, and knows nothing
+of the receiver or the scheduler. First cut: composite recordings (`mix`), the address list,
+callbacks.
+
+`tasks`, `bodies`, `requests`, `resources`, `addresses`, `faults`, `fates` and `answers` are pure;
+`emulator` puts everything together.
+"""

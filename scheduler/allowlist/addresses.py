@@ -1,0 +1,102 @@
+"""The book of admitted addresses: active, then retiring for a grace time, then gone. Pure.
+
+An address is active from the first good poll that has it. It retires only after `ABSENCES` good
+polls in a row without it, and stays admitted for `grace` seconds more; it is active again at once
+when it reappears. The last active address never retires. Grace is counted in seconds that passed,
+not in dates: a clock that jumps back passes no time, and one that jumps ahead while we run none
+either (the caller measures with a monotonic clock).
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv6Address
+from types import MappingProxyType
+
+Address = IPv4Address | IPv6Address
+
+ABSENCES = 3
+"""Good polls in a row without an address before it retires: one odd answer removes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One address; times are Unix seconds. `grace_left` is None while it is active."""
+
+    first_seen: float
+    last_seen: float
+    absences: int = 0
+    grace_left: float | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether it is on the vendor's list, as far as we believe."""
+        return self.grace_left is None
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """All admitted addresses; `revision` grows with every change of who is admitted and how."""
+
+    entries: Mapping[Address, Entry] = field(default_factory=lambda: MappingProxyType({}))
+    revision: int = 0
+    last_good_poll: float | None = None
+
+    @property
+    def active(self) -> tuple[Address, ...]:
+        """The addresses that are active, in order."""
+        return _ordered(address for address, entry in self.entries.items() if entry.active)
+
+    @property
+    def retiring(self) -> Mapping[Address, float]:
+        """The addresses in their grace time, and the seconds each has left."""
+        return {
+            address: entry.grace_left
+            for address, entry in self.entries.items()
+            if entry.grace_left is not None
+        }
+
+
+def observe(book: Book, listed: Collection[Address], *, now: float, grace: float) -> Book:
+    """The book after a good poll that named these addresses (at least one)."""
+    entries = dict(book.entries)
+    for address in listed:
+        known = entries.get(address)
+        entries[address] = Entry(known.first_seen if known else now, now)
+    for address in entries.keys() - set(listed):
+        entries[address] = _missed(entries[address], grace=grace)
+    return _revised(book, entries, last_good_poll=now)
+
+
+def pass_time(book: Book, seconds: float) -> Book:
+    """The book after so many seconds; those whose grace is over are gone."""
+    if seconds <= 0 or not book.retiring:
+        return book
+    entries = {}
+    for address, entry in book.entries.items():
+        left = entry.grace_left
+        if left is None:
+            entries[address] = entry
+        elif left > seconds:
+            entries[address] = replace(entry, grace_left=left - seconds)
+    return _revised(book, entries, last_good_poll=book.last_good_poll)
+
+
+def _missed(entry: Entry, *, grace: float) -> Entry:
+    if not entry.active:
+        return entry
+    absences = entry.absences + 1
+    left = grace if absences >= ABSENCES else None
+    return replace(entry, absences=absences, grace_left=left)
+
+
+def _revised(
+    book: Book, entries: dict[Address, Entry], *, last_good_poll: float | None
+) -> Book:
+    before = {address: entry.active for address, entry in book.entries.items()}
+    after = {address: entry.active for address, entry in entries.items()}
+    revision = book.revision + (before != after)
+    return Book(MappingProxyType(entries), revision, last_good_poll)
+
+
+def _ordered(addresses: Collection[Address] | object) -> tuple[Address, ...]:
+    return tuple(sorted(addresses, key=lambda a: (a.version, int(a))))  # type: ignore[call-overload, no-any-return]

@@ -1,0 +1,81 @@
+"""What a target lacks: current, desired -> Plan. Pure and printable; not applying it is a dry run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+
+from scheduler.allowlist.addresses import Address
+
+Wish = Mapping[Address, float | None]
+"""Addresses to admit: None for ever, or for so many seconds from now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """What a target says it has. `form` is everything about it but the addresses, as one word."""
+
+    admitted: Wish
+    form: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One target's difference; `id` names exactly this change."""
+
+    target: str
+    add: tuple[Address, ...]
+    retire: tuple[Address, ...]
+    restore: tuple[Address, ...]
+    remove: tuple[Address, ...]
+    reshape: str
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.add or self.retire or self.restore or self.remove or self.reshape)
+
+    @property
+    def id(self) -> str:
+        """Twelve hexadecimal digits, the same for the same change."""
+        return sha256(str(self).encode()).hexdigest()[:12]
+
+    def __str__(self) -> str:
+        """One line for each change, readable."""
+        lines = [f"{self.target}:"]
+        for verb, addresses in (
+            ("add", self.add),
+            ("retire", self.retire),
+            ("restore", self.restore),
+            ("remove", self.remove),
+        ):
+            lines += [f"  {verb} {address}" for address in addresses]
+        if self.reshape:
+            lines.append(f"  {self.reshape}")
+        return "\n".join(lines if len(lines) > 1 else [f"{self.target}: nothing to do"])
+
+
+def plan(target: str, current: Current | None, wish: Wish, *, form: str) -> Plan:
+    """The difference between what is there (None: nothing) and what should be.
+
+    A remaining time that differs is no difference: the target counts it down by itself.
+    """
+    there = current.admitted if current else {}
+    kept = [address for address in wish if address in there]
+    return Plan(
+        target=target,
+        add=_ordered(address for address in wish if address not in there),
+        retire=_ordered(a for a in kept if wish[a] is not None and there[a] is None),
+        restore=_ordered(a for a in kept if wish[a] is None and there[a] is not None),
+        remove=_ordered(address for address in there if address not in wish),
+        reshape=_reshape(current, form),
+    )
+
+
+def _reshape(current: Current | None, form: str) -> str:
+    if current is None:
+        return f"make it, as {form}"
+    return "" if current.form == form else f"change from {current.form} to {form}"
+
+
+def _ordered(addresses: object) -> tuple[Address, ...]:
+    return tuple(sorted(addresses, key=lambda a: (a.version, int(a))))  # type: ignore[call-overload, no-any-return]

@@ -1,0 +1,87 @@
+"""What consumers are told of a recording: the JSON in a finding's `data`. Pure."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from scheduler.recordings.ledger import Finding
+from scheduler.recordings.session import Session
+
+
+def started(session: Session) -> Finding:
+    """`query` confirmed a recording of which no event came."""
+    return Finding("started", _encoded({**_facts(session), "toldBy": "query"}))
+
+
+def closed(session: Session) -> Finding:
+    """The end of a recording: the reason, who told, the files and the evidence."""
+    return Finding(
+        "closed",
+        _encoded(
+            {
+                **_facts(session),
+                "reason": session.closed_reason,
+                "toldBy": session.closed_by,
+                "closedAt": moment(session.closed_at),
+                "endedAt": moment(session.ended_at),
+                "stopWanted": session.stop_wanted or None,
+                "upload": session.upload or None,
+                "fileList": session.files,
+            }
+        ),
+    )
+
+
+def describe(session: Session, *, now: float) -> dict[str, Any]:
+    """A session for people and programs: `GET /recordings/{sid}`."""
+    shown = asdict(session)
+    times = {name: value for name, value in shown.items() if name.endswith(("_at", "_since"))}
+    shown |= {name: moment(value) for name, value in times.items()}
+    shown["trail"] = _trail(session)
+    shown["unaskable"] = not session.askable(now)
+    shown["wanted"] = "stopped" if session.stop_wanted else "recording"
+    return {_camel(name): value for name, value in shown.items()}
+
+
+def moment(at: float | None) -> str | None:
+    """Unix seconds as RFC 3339 in UTC; None where it is not known or no calendar has it."""
+    if at is None or not 0 <= at < 253_402_300_800:
+        return None
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+
+
+def _facts(session: Session) -> dict[str, Any]:
+    return {
+        "sid": session.sid,
+        "appId": session.app_id,
+        "cname": session.cname,
+        "uid": session.uid,
+        "mode": session.mode,
+        "startedAt": moment(session.started_at),
+        "registered": session.registered,
+        "evidence": _trail(session),
+    }
+
+
+def _trail(session: Session) -> list[dict[str, Any]]:
+    return [
+        {
+            "time": moment(note.at),
+            "source": note.source,
+            "reading": note.reading,
+            "text": note.text,
+            **({"host": note.host} if note.host else {}),
+        }
+        for note in session.trail
+    ]
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _encoded(value: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(value)

@@ -1,0 +1,276 @@
+"""Sessions in Redis: a hash for each, a sorted set of when each is due.
+
+One script saves: it compares the lease and the version, writes the hash and the schedule, and puts
+a finding on the stream unless the hash says that this kind was told. So a finding is told exactly
+once across crashes, restarts and leaders. Open sessions are also remembered in this process: a
+store that came back empty gets them back.
+"""
+
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import replace
+from typing import Any, cast
+
+import msgspec
+import structlog
+
+from agora_sidecar.keys import Keys
+from agora_sidecar.store import Redis, StoreError, store_errors
+from agora_sidecar.stream import Fields, finding_fields
+from scheduler.recordings.ledger import (
+    Change,
+    ConflictError,
+    FencedError,
+    SessionUnreadableError,
+)
+from scheduler.recordings.record import from_hash, to_hash
+from scheduler.recordings.session import Session, State
+
+log = structlog.get_logger()
+
+LEASE = "recordings"
+"""The lease under which findings are told."""
+
+ADOPT_LIMIT = 100_000
+"""Sessions looked at when a process begins to lead; far beyond any account's quota."""
+
+_FENCED, _CONFLICT = -1, -2
+
+# KEYS: recording, due, events, lease. ARGV: version, token or '', sid, due or '', time to live in
+# ms or 0, kind or '', the entry's fields, the hash's fields (both msgpack arrays).
+_SAVE = """
+if ARGV[2] ~= '' and redis.call('GET', KEYS[4]) ~= ARGV[2] then return -1 end
+local version = tonumber(redis.call('HGET', KEYS[1], 'version') or '0')
+if version ~= tonumber(ARGV[1]) then return -2 end
+local told = {}
+local kept = redis.call('HGETALL', KEYS[1])
+for i = 1, #kept, 2 do
+  if string.sub(kept[i], 1, 8) == 'finding:' then
+    told[#told + 1] = kept[i]
+    told[#told + 1] = kept[i + 1]
+  end
+end
+if ARGV[6] ~= '' and redis.call('HEXISTS', KEYS[1], 'finding:' .. ARGV[6]) == 0 then
+  told[#told + 1] = 'finding:' .. ARGV[6]
+  told[#told + 1] = redis.call('XADD', KEYS[3], '*', unpack(cmsgpack.unpack(ARGV[7])))
+end
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'version', version + 1, unpack(cmsgpack.unpack(ARGV[8])))
+if #told > 0 then redis.call('HSET', KEYS[1], unpack(told)) end
+if ARGV[5] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[5]) end
+if ARGV[4] == '' then redis.call('ZREM', KEYS[2], ARGV[3])
+else redis.call('ZADD', KEYS[2], ARGV[4], ARGV[3]) end
+return version + 1
+"""
+
+# KEYS: recording, due. ARGV: sid, due or '', version or ''
+_POSTPONE = """
+if ARGV[3] ~= '' then
+  local found = redis.call('HGET', KEYS[1], 'version') or '0'
+  if found ~= ARGV[3] then return 0 end
+end
+if ARGV[2] == '' then redis.call('ZREM', KEYS[2], ARGV[1])
+else redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1]) end
+return 1
+"""
+
+_FORGOTTEN = b"forgotten"
+"""The one field of a hash that was forgotten on purpose: no process may write back its memory."""
+
+
+class RedisLedger:
+    """The ledger of one shard. `keep`: seconds that a closed recording stays."""
+
+    def __init__(self, client: Redis, keys: Keys, *, keep: float) -> None:
+        self._client = client
+        self._keys = keys
+        self._keep = keep
+        self._script = client.register_script(_SAVE)
+        self._postpone = client.register_script(_POSTPONE)
+        self._open: dict[str, tuple[float, Session]] = {}
+
+    async def load(self, sid: str) -> Session | None:
+        """The session as last saved; from memory when the store has lost it."""
+        try:
+            with store_errors():
+                found = await cast(
+                    "Awaitable[dict[bytes, bytes]]", self._client.hgetall(self._keys.recording(sid))
+                )
+        except StoreError as error:
+            if error.kind != "wrongtype":
+                raise
+            raise SessionUnreadableError(sid, error.detail) from error
+        if _FORGOTTEN in found:
+            self._open.pop(sid, None)
+            return None
+        if found:
+            return from_hash(sid, found)
+        remembered = self._open.get(sid)
+        return replace(remembered[1], version=0) if remembered else None
+
+    async def save(
+        self, change: Change, *, due: float | None, now: float, token: str | None = None
+    ) -> Session:
+        """One step: compare lease and version, write, schedule, tell."""
+        session = change.session
+        sid = session.sid
+        with store_errors():
+            version = await self._script(
+                keys=[
+                    *(self._keys.recording(sid), self._keys.due),
+                    *(self._keys.events, self._keys.lease(LEASE)),
+                ],
+                args=[session.version, token or "", sid, *self._rest(change, due=due, now=now)],
+            )
+        if version == _FENCED:
+            raise FencedError(f"recording {sid}: somebody else leads")
+        if version == _CONFLICT:
+            raise ConflictError(f"recording {sid}: somebody else saved first")
+        session = replace(session, version=version)
+        self._remember(session, now=now)
+        return session
+
+    async def due(self, *, now: float, limit: int) -> list[str]:
+        """The sids due by now, the oldest first."""
+        with store_errors():
+            found = await self._client.zrangebyscore(
+                self._keys.due, "-inf", now, start=0, num=limit
+            )
+        return [sid.decode(errors="replace") for sid in cast("list[bytes]", found)]
+
+    async def next_due(self) -> float | None:
+        """When the next one is due."""
+        with store_errors():
+            first = await self._client.zrange(self._keys.due, 0, 0, withscores=True)
+        return float(first[0][1]) if first else None
+
+    async def postpone(self, sid: str, until: float | None, *, version: int | None = None) -> None:
+        """Look at it again then, or not at all, unless somebody saved meanwhile."""
+        with store_errors():
+            await self._postpone(
+                keys=[self._keys.recording(sid), self._keys.due],
+                args=[
+                    sid,
+                    "" if until is None else repr(until),
+                    "" if version is None else version,
+                ],
+            )
+
+    async def all(self, *, limit: int) -> list[Session]:
+        """Sessions found by a scan; at most `limit`."""
+        found: list[Session] = []
+        async for sid in self._sids():
+            session = await self._readable(sid)
+            if session is not None:
+                found.append(session)
+            if len(found) >= limit:
+                break
+        return found
+
+    async def forget(self, sid: str) -> bool:
+        """Drop it, and keep other processes from writing back what they remember."""
+        key = self._keys.recording(sid)
+        known = await self._is_known(sid)
+        self._open.pop(sid, None)
+        with store_errors():
+            async with self._client.pipeline(transaction=True) as pipe:
+                pipe.delete(key)
+                pipe.zrem(self._keys.due, sid)
+                if known:
+                    pipe.hset(key, _FORGOTTEN.decode(), "1")
+                    pipe.pexpire(key, self._ttl_ms)
+                await pipe.execute()
+        return known
+
+    async def restore(self, *, now: float) -> int:
+        """Write back what this process knows to be open and the store has lost; due at once."""
+        written = 0
+        for sid, (touched, session) in list(self._open.items()):
+            if now - touched > self._keep:  # others may have closed it, and its hash expired
+                del self._open[sid]
+                continue
+            try:
+                await self.save(Change(replace(session, version=0)), due=now, now=now)
+                written += 1
+            except ConflictError:
+                continue
+        return written
+
+    async def adopt(self, *, now: float) -> None:
+        """Remember the open sessions, and put those on the schedule that are not: due at once."""
+        unfinished = [s for s in await self.all(limit=ADOPT_LIMIT) if not s.told]
+        for session in unfinished:
+            self._remember(session, now=now)
+        if unfinished:
+            with store_errors():
+                await self._client.zadd(
+                    self._keys.due, {session.sid: now for session in unfinished}, nx=True
+                )
+
+    def open_by_state(self) -> dict[State, int]:
+        """How many open sessions this process knows of, by state."""
+        counts = dict.fromkeys(State, 0)
+        for _, session in self._open.values():
+            counts[session.state] += 1
+        return counts
+
+    @property
+    def _ttl_ms(self) -> int:
+        return max(1, int(self._keep * 1000))
+
+    def _rest(self, change: Change, *, due: float | None, now: float) -> list[Any]:
+        session, finding = change.session, change.finding
+        entry: Fields = []
+        if finding is not None:
+            entry = finding_fields(
+                sid=session.sid,
+                kind=finding.kind,
+                number=1,
+                source=session.source,
+                cname=session.cname,
+                uid=session.uid,
+                data=finding.data,
+                now_ms=int(now * 1000),
+            )
+        flat = [part for pair in to_hash(session).items() for part in pair]
+        return [
+            "" if due is None else repr(due),
+            self._ttl_ms if session.told else 0,
+            finding.kind if finding else "",
+            # As text: Redis 7's cmsgpack knows no binary values
+            msgspec.msgpack.encode([_text(part) for part in entry]),
+            msgspec.msgpack.encode(flat),
+        ]
+
+    def _remember(self, session: Session, *, now: float) -> None:
+        if session.told:
+            self._open.pop(session.sid, None)
+        else:
+            self._open[session.sid] = (now, session)
+
+    async def _sids(self) -> AsyncIterator[str]:
+        prefix = self._keys.recording("")
+        with store_errors():
+            async for key in self._client.scan_iter(match=_literal(prefix) + "*", count=500):
+                yield key.decode(errors="replace").removeprefix(prefix)
+
+    async def _is_known(self, sid: str) -> bool:
+        try:
+            return await self.load(sid) is not None
+        except SessionUnreadableError:
+            return True
+
+    async def _readable(self, sid: str) -> Session | None:
+        try:
+            return await self.load(sid)
+        except SessionUnreadableError as error:
+            log.warning("recording.unreadable", sid=sid, why=error.why)
+        return None
+
+
+def _text(part: str | bytes) -> str:
+    return part.decode() if isinstance(part, bytes) else part
+
+
+def _literal(text: str) -> str:
+    """A text as a pattern of SCAN that matches only itself."""
+    return "".join("\\" + c if c in "*?[]\\" else c for c in text)

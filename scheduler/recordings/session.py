@@ -1,0 +1,217 @@
+"""What is known of one recording, and the one table by which evidence moves it. Pure.
+
+Notifications may be lost, repeated and disordered (Docs-Source
+`shared/notification-center-service`), so almost every reading may follow almost every state. Where
+an event contradicts a later state it is taken for a late one and changes nothing; the answer to a
+`query` is the vendor's "reliable way" and may move a recording back.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from agora_sidecar.agora.recordings import File
+
+TRAIL = 16
+"""How many pieces of evidence are kept: a whole 404 patience and what led to it."""
+
+RESOURCE_EXPIRED_HOURS = 72.0
+"""`resourceExpiredHour` of acquire when not given: how long query and stop work after the sid."""
+
+
+class State(StrEnum):
+    """Where a recording is."""
+
+    STARTING = "starting"
+    RECORDING = "recording"
+    ENDING = "ending"
+    UPLOADING = "uploading"
+    CLOSED = "closed"
+
+
+class Reading(StrEnum):
+    """What one piece of evidence says."""
+
+    STARTED = "started"
+    """An event says that the recorder started."""
+    RUNNING = "running"
+    """`query` says that it records."""
+    ALIVE = "alive"
+    """An event that only a working recorder sends; or a late one."""
+    NOT_YET = "not_yet"
+    """`query` knows it; not all components are ready."""
+    NOTED = "noted"
+    """It is known to the vendor, nothing more."""
+    FATAL = "fatal"
+    """Something may have ended it: ask at once."""
+    FAILED_OVER = "failed_over"
+    LEAVING = "leaving"
+    PROGRESS = "progress"
+    """The uploader works: during the recording, or after it."""
+    EXITING = "exiting"
+    UPLOADED = "uploaded"
+    BACKUPED = "backuped"
+    EXITED = "exited"
+    ABNORMAL = "abnormal"
+    NO_DATA = "no_data"
+    NOT_FOUND = "not_found"
+    UNKNOWN = "unknown"
+    """No usable answer: says nothing about the recording."""
+    GIVEN_UP = "given_up"
+    """Our own decision that nothing more will be told."""
+
+
+class Source(StrEnum):
+    """Who told."""
+
+    EVENT = "event"
+    QUERY = "query"
+    STOP = "stop"
+    CLOCK = "clock"
+
+
+_READ = Reading
+_START, _REC, _END, _UP, _CLOSED = State
+
+TRANSITIONS: dict[Reading, tuple[State, State, State, State, State | None]] = {
+    # from:            starting, recording, ending, uploading, closed
+    _READ.STARTED: (_REC, _REC, _END, _UP, _CLOSED),
+    _READ.RUNNING: (_REC, _REC, _REC, _REC, _CLOSED),
+    _READ.ALIVE: (_REC, _REC, _END, _UP, _CLOSED),
+    _READ.NOT_YET: (_START, _REC, _END, _UP, _CLOSED),
+    _READ.NOTED: (_START, _REC, _END, _UP, _CLOSED),
+    _READ.FATAL: (_START, _REC, _END, _UP, _CLOSED),
+    _READ.FAILED_OVER: (_REC, _REC, _END, _UP, _CLOSED),
+    _READ.LEAVING: (_END, _END, _END, _UP, _CLOSED),
+    _READ.PROGRESS: (_REC, _REC, _UP, _UP, _CLOSED),
+    _READ.EXITING: (_UP, _UP, _UP, _UP, _CLOSED),
+    _READ.UPLOADED: (_CLOSED, _CLOSED, _CLOSED, _CLOSED, _CLOSED),
+    _READ.BACKUPED: (_CLOSED, _CLOSED, _CLOSED, _CLOSED, _CLOSED),
+    _READ.EXITED: (_UP, _UP, _UP, _UP, _CLOSED),
+    _READ.ABNORMAL: (_UP, _UP, _UP, _UP, _CLOSED),
+    _READ.NO_DATA: (_CLOSED, _CLOSED, _CLOSED, _CLOSED, _CLOSED),
+    _READ.NOT_FOUND: (_START, _REC, _END, _UP, _CLOSED),
+    _READ.UNKNOWN: (_START, _REC, _END, _UP, _CLOSED),
+    # What the vendor says after the end is late or was on its way; closing twice is our own mistake
+    _READ.GIVEN_UP: (_CLOSED, _CLOSED, _CLOSED, _CLOSED, None),
+}
+
+
+_COLUMN = {state: column for column, state in enumerate(State)}
+
+
+class TransitionError(Exception):
+    """The table declares no such transition; nothing was changed."""
+
+    def __init__(self, state: State, reading: Reading) -> None:
+        super().__init__(f"a recording that is {state} cannot take {reading}")
+        self.state = state
+        self.reading = reading
+
+
+def transition(state: State, reading: Reading) -> State:
+    """The state after this reading.
+
+    Raises:
+        TransitionError: the table does not declare it.
+    """
+    target = TRANSITIONS[reading][_COLUMN[state]]
+    if target is None:
+        raise TransitionError(state, reading)
+    return target
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One thing that was told: when (Unix seconds), by whom, and how it is read.
+
+    `host` answered; `trusted` says that this host has answered 200 for this account before. `text`
+    is for people. `files` are those named; `uid` is the recorder's new one after a fail-over.
+    """
+
+    at: float
+    source: Source
+    reading: Reading
+    text: str = ""
+    host: str = ""
+    trusted: bool = False
+    files: tuple[File, ...] = ()
+    uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A piece of evidence as it is kept: without the files."""
+
+    at: float
+    source: Source
+    reading: Reading
+    text: str = ""
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One recording: what names it, what is wanted, what was observed. Times are Unix seconds.
+
+    `version` counts the ledger's changes; 0 is not saved yet. `registered` tells that somebody gave
+    its facts, not only the stream. `ended_at` is set once its end is certain but not its files;
+    `closed_reason` is set with `closed_at`; `told` once its `closed` entry is on the stream.
+    """
+
+    sid: str
+    created_at: float
+    started_at: float
+    app_id: str = ""
+    resource_id: str = ""
+    mode: str = ""
+    cname: str = ""
+    uid: str = ""
+    source: str = "default"
+    registered: bool = False
+    max_duration: float | None = None
+    resource_expired_hour: float = RESOURCE_EXPIRED_HOURS
+    max_idle_time: float | None = None
+
+    stop_wanted: str = ""
+    stop_wanted_at: float | None = None
+    stop_called_at: float | None = None
+    stop_tries: int = 0
+
+    state: State = State.STARTING
+    failing_over: bool = False
+    recorder_uid: str = ""
+    alive_at: float | None = None
+    heard_at: float | None = None
+    asked_at: float | None = None
+    attempts: int = 0
+    hint_at: float | None = None
+    missing_since: float | None = None
+    missing_at: float | None = None
+    missing_hosts: tuple[str, ...] = ()
+    ended_at: float | None = None
+    ended_by: Source | None = None
+    abnormal: bool = False
+    files: tuple[File, ...] = ()
+    upload: str = ""
+    closed_at: float | None = None
+    closed_reason: str = ""
+    closed_by: Source | None = None
+    afterwards: str = ""
+    started_told: bool = False
+    told: bool = False
+    trail: tuple[Note, ...] = ()
+    version: int = 0
+
+    def askable(self, now: float) -> bool:
+        """Whether `query` and `stop` work: known resource id, within `resourceExpiredHour`."""
+        return bool(self.resource_id) and now < self.started_at + 3600 * self.resource_expired_hour
+
+
+def close(session: Session, reason: str, *, told_by: Source, at: float) -> Session:
+    """The recording closed by our decision, from what is known.
+
+    Raises:
+        TransitionError: it is closed already.
+    """
+    state = transition(session.state, Reading.GIVEN_UP)
+    return replace(session, state=state, closed_at=at, closed_reason=reason, closed_by=told_by)

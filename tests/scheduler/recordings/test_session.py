@@ -1,0 +1,205 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scheduler.recordings.decide import Close, decide
+from scheduler.recordings.observe import observe
+from scheduler.recordings.session import (
+    TRAIL,
+    TRANSITIONS,
+    Evidence,
+    Reading,
+    Source,
+    State,
+    TransitionError,
+    close,
+    transition,
+)
+from scheduler.recordings.timings import Timings
+from tests.scheduler.recordings.evidence_samples import (
+    NOW,
+    answer,
+    event,
+    session,
+    stop_answer,
+)
+
+TERMINAL = {Reading.UPLOADED, Reading.BACKUPED, Reading.NO_DATA}
+BACK_TO_RECORDING = {Reading.RUNNING}
+ORDER = list(State)
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("reading", Reading)
+def test_every_pair_is_declared_or_raises_and_changes_nothing(
+    state: State, reading: Reading
+) -> None:
+    before = session(state=state)
+
+    if (state, reading) == (State.CLOSED, Reading.GIVEN_UP):
+        with pytest.raises(TransitionError) as caught:
+            close(before, "not_found", told_by=Source.QUERY, at=NOW)
+        assert (caught.value.state, caught.value.reading) == (state, reading)
+        assert before == session(state=state)
+    else:
+        assert transition(state, reading) in State
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("reading", Reading)
+def test_only_an_answer_of_query_moves_a_recording_back(state: State, reading: Reading) -> None:
+    target = TRANSITIONS[reading][ORDER.index(state)]
+
+    if target is not None and reading not in BACK_TO_RECORDING:
+        assert ORDER.index(target) >= ORDER.index(state)
+
+
+@pytest.mark.parametrize("state", [s for s in State if s is not State.CLOSED])
+def test_only_the_end_of_the_upload_no_data_or_our_decision_closes(state: State) -> None:
+    closing = {r for r in Reading if transition(state, r) is State.CLOSED}
+
+    assert closing == {*TERMINAL, Reading.GIVEN_UP}
+
+
+def test_a_closed_recording_stays_closed_whatever_is_told() -> None:
+    closed = close(session(), "not_found", told_by=Source.QUERY, at=NOW)
+
+    for reading in set(Reading) - {Reading.GIVEN_UP}:
+        assert observe(closed, event(reading)).state is State.CLOSED
+
+
+def test_the_vendors_end_after_ours_confirms_it_and_a_running_answer_contradicts_it() -> None:
+    closed = close(session(), "not_found", told_by=Source.QUERY, at=NOW)
+
+    assert observe(closed, event(Reading.UPLOADED)).afterwards == "confirmed"
+    assert observe(closed, answer(Reading.RUNNING)).afterwards == "contradicted"
+    assert observe(closed, event(Reading.ALIVE)).afterwards == ""
+
+
+def test_a_404_from_an_untrusted_host_counts_only_once_a_second_host_says_it_too() -> None:
+    once = observe(session(), answer(Reading.NOT_FOUND, host="a", trusted=False))
+    twice = observe(once, answer(Reading.NOT_FOUND, NOW + 5, host="a", trusted=False))
+    other = observe(twice, answer(Reading.NOT_FOUND, NOW + 10, host="b", trusted=False))
+
+    assert once.missing_since is None
+    assert twice.missing_since is None
+    assert other.missing_since == NOW + 10
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        answer(Reading.RUNNING, NOW + 50),
+        answer(Reading.NOT_YET, NOW + 50),
+        event(Reading.ALIVE, NOW + 50),
+        event(Reading.NOTED, NOW + 50),
+    ],
+)
+def test_any_sign_of_life_between_two_404s_begins_the_patience_anew(between: Evidence) -> None:
+    missing = observe(session(), answer(Reading.NOT_FOUND, NOW))
+    again = observe(observe(missing, between), answer(Reading.NOT_FOUND, NOW + 90))
+
+    assert again.missing_since == NOW + 90
+
+
+@pytest.mark.parametrize("reading", [Reading.UNKNOWN])
+def test_no_answer_between_two_404s_changes_nothing(reading: Reading) -> None:
+    missing = observe(session(), answer(Reading.NOT_FOUND, NOW))
+    again = observe(
+        observe(missing, answer(reading, NOW + 50)), answer(Reading.NOT_FOUND, NOW + 90)
+    )
+
+    assert again.missing_since == NOW
+    assert again.missing_at == NOW + 90
+
+
+def test_an_event_from_before_the_404_does_not_end_the_patience() -> None:
+    missing = observe(session(), answer(Reading.NOT_FOUND, NOW))
+
+    assert observe(missing, event(Reading.ALIVE, NOW - 60)).missing_since == NOW
+
+
+def test_an_answer_that_it_records_takes_back_an_end_that_was_told() -> None:
+    ended = observe(session(), event(Reading.EXITED))
+    running = observe(ended, answer(Reading.RUNNING, NOW + 1))
+
+    assert ended.ended_at == NOW
+    assert (running.state, running.ended_at) == (State.RECORDING, None)
+
+
+def test_an_abnormal_end_stays_abnormal_when_its_files_are_told() -> None:
+    ended = observe(session(), event(Reading.ABNORMAL))
+    closed = observe(ended, event(Reading.UPLOADED, NOW + 3))
+
+    assert (closed.closed_reason, closed.upload) == ("abnormal", "uploaded")
+
+
+def test_a_failed_over_recording_has_a_new_recorder_until_it_is_seen_working() -> None:
+    failing = observe(session(), event(Reading.FAILED_OVER, uid="77"))
+
+    assert (failing.failing_over, failing.recorder_uid) == (True, "77")
+    assert not observe(failing, event(Reading.STARTED, NOW + 60)).failing_over
+
+
+def test_stop_without_data_closes_at_once() -> None:
+    closed = observe(session(), stop_answer(Reading.NO_DATA))
+
+    assert (closed.closed_reason, closed.closed_by) == ("no_data", Source.STOP)
+
+
+def test_the_trail_keeps_the_latest_evidence_and_leaves_out_the_everyday() -> None:
+    known = session()
+    for second in range(TRAIL + 4):
+        known = observe(known, answer(Reading.UNKNOWN, NOW + second))
+        known = observe(known, event(Reading.ALIVE, NOW + second))
+
+    assert len(known.trail) == TRAIL
+    assert {note.reading for note in known.trail} == {Reading.UNKNOWN}
+    assert known.trail[-1].at == NOW + TRAIL + 3
+
+
+_QUERY = [r for r in Reading if r not in {Reading.GIVEN_UP, Reading.FATAL, Reading.STARTED}]
+_TOLD = st.one_of(
+    st.sampled_from([r for r in Reading if r is not Reading.GIVEN_UP]).map(lambda r: event(r, 0.0)),
+    st.sampled_from(_QUERY).map(lambda r: answer(r, 0.0)),
+    st.sampled_from([Reading.NOT_FOUND, Reading.RUNNING, Reading.UNKNOWN]).map(
+        lambda r: answer(r, 0.0)
+    ),
+    st.sampled_from([Reading.LEAVING, Reading.UNKNOWN, Reading.NOT_FOUND]).map(
+        lambda r: stop_answer(r, 0.0)
+    ),
+)
+_ENDS_BY_EVENT = {Reading.EXITED, Reading.ABNORMAL, *TERMINAL}
+_LIFE = {Reading.RUNNING, Reading.ALIVE, Reading.STARTED, Reading.PROGRESS}
+
+
+@given(
+    st.lists(st.tuples(_TOLD, st.floats(0.0, 60.0)), max_size=60),
+    st.booleans(),
+)
+def test_in_any_order_there_is_at_most_one_closed_and_none_after_a_sign_of_life(
+    story: list[tuple[Evidence, float]],
+    wave: bool,  # noqa: FBT001 - a drawn value
+) -> None:
+    timings = Timings()
+    known, now, closed = session(), NOW, 0
+    last = known, None
+    end_told = False
+    for told, pause in story:
+        now += pause
+        known = observe(known, replace(told, at=now))
+        if told.reading is Reading.RUNNING:
+            end_told = False
+        end_told |= told.reading in _ENDS_BY_EVENT
+        last = known, told.reading
+        action = decide(known, now=now, timings=timings, wave=wave)
+        if isinstance(action, Close):
+            closed += 1
+            assert end_told or last[1] not in _LIFE
+            if known.state is not State.CLOSED:
+                known = close(known, action.reason, told_by=action.told_by, at=now)
+            known = replace(known, told=True)
+
+    assert closed <= 1
