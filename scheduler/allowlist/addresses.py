@@ -7,7 +7,7 @@ not in dates: a clock that jumps back passes no time, and one that jumps ahead w
 either (the caller measures with a monotonic clock).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
@@ -44,7 +44,7 @@ class Book:
     @property
     def active(self) -> tuple[Address, ...]:
         """The addresses that are active, in order."""
-        return _ordered(address for address, entry in self.entries.items() if entry.active)
+        return in_order(address for address, entry in self.entries.items() if entry.active)
 
     @property
     def retiring(self) -> Mapping[Address, float]:
@@ -89,14 +89,13 @@ def _missed(entry: Entry, *, grace: float) -> Entry:
     return replace(entry, absences=absences, grace_left=left)
 
 
-def _revised(
-    book: Book, entries: dict[Address, Entry], *, last_good_poll: float | None
-) -> Book:
+def _revised(book: Book, entries: dict[Address, Entry], *, last_good_poll: float | None) -> Book:
     before = {address: entry.active for address, entry in book.entries.items()}
     after = {address: entry.active for address, entry in entries.items()}
     revision = book.revision + (before != after)
     return Book(MappingProxyType(entries), revision, last_good_poll)
 
 
-def _ordered(addresses: Collection[Address] | object) -> tuple[Address, ...]:
-    return tuple(sorted(addresses, key=lambda a: (a.version, int(a))))  # type: ignore[call-overload, no-any-return]
+def in_order(addresses: Iterable[Address]) -> tuple[Address, ...]:
+    """IPv4 before IPv6, each by number."""
+    return tuple(sorted(addresses, key=lambda address: (address.version, int(address))))

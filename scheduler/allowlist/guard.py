@@ -19,8 +19,8 @@ _DENIED = tuple(
         *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
         *("172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16"),
         *("198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
-        *("::/8", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/32", "2001:db8::/32"),
-        *("2002::/16", "3fff::/20", "fc00::/7", "fe80::/10", "ff00::/8"),
+        # only 2000::/3 is given out at all
+        *("::/3", "4000::/2", "8000::/1", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"),
     )
 )
 _NEVER = tuple(ip_network(text) for text in ("0.0.0.0/8", "224.0.0.0/3", "::/127", "ff00::/8"))
@@ -84,9 +84,7 @@ def why_refused(value: Any, *, accept_reserved: bool = False) -> str:
     return ""
 
 
-def check(
-    active: Collection[Address], retiring: Collection[Address], *, max_entries: int
-) -> None:
+def check(active: Collection[Address], retiring: Collection[Address], *, max_entries: int) -> None:
     """Refuse a wish that no target may be given.
 
     Raises:

@@ -1,10 +1,10 @@
-"""What a target lacks: current, desired -> Plan. Pure and printable; not applying it is a dry run."""
+"""What a target lacks: current, desired -> Plan. Pure, printable; a dry run is not applying it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
-from scheduler.allowlist.addresses import Address
+from scheduler.allowlist.addresses import Address, in_order
 
 Wish = Mapping[Address, float | None]
 """Addresses to admit: None for ever, or for so many seconds from now."""
@@ -63,10 +63,10 @@ def plan(target: str, current: Current | None, wish: Wish, *, form: str) -> Plan
     kept = [address for address in wish if address in there]
     return Plan(
         target=target,
-        add=_ordered(address for address in wish if address not in there),
-        retire=_ordered(a for a in kept if wish[a] is not None and there[a] is None),
-        restore=_ordered(a for a in kept if wish[a] is None and there[a] is not None),
-        remove=_ordered(address for address in there if address not in wish),
+        add=in_order(address for address in wish if address not in there),
+        retire=in_order(a for a in kept if wish[a] is not None and there[a] is None),
+        restore=in_order(a for a in kept if wish[a] is None and there[a] is not None),
+        remove=in_order(address for address in there if address not in wish),
         reshape=_reshape(current, form),
     )
 
@@ -75,7 +75,3 @@ def _reshape(current: Current | None, form: str) -> str:
     if current is None:
         return f"make it, as {form}"
     return "" if current.form == form else f"change from {current.form} to {form}"
-
-
-def _ordered(addresses: object) -> tuple[Address, ...]:
-    return tuple(sorted(addresses, key=lambda a: (a.version, int(a))))  # type: ignore[call-overload, no-any-return]

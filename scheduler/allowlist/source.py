@@ -31,7 +31,7 @@ class Answer:
 
 
 class Source:
-    """The address list; `use_all` takes the union of all paths instead of the first that answers."""
+    """The address list; `use_all` takes the union of all paths, not the first that answers."""
 
     def __init__(self, client: Asks, *, paths: Sequence[str], use_all: bool = False) -> None:
         self._client = client

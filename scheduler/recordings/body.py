@@ -1,4 +1,4 @@
-"""The fields of a JSON body, each with its rule; everything that is wrong is found at once. Pure."""
+"""The fields of a JSON body, each with its rule; all that is wrong is found at once. Pure."""
 
 import re
 from collections.abc import Callable, Collection, Mapping

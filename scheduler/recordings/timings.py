@@ -16,7 +16,7 @@ class Timings:
     `wave_patience` while many turn 404 within `wave_window`. `upload_wait`: how long to wait for
     31/32 after the end (OAS-zh stop: normally within 20 minutes). `ask_again`, `stop_again`:
     growing intervals, the last one repeated. `keep`: life of a closed recording in the ledger.
-    `poll`: how often to look for what became due. `jitter`: by which part of itself `silence` varies.
+    `poll`: how often to look for what became due. `jitter`: part by which `silence` varies.
     """
 
     silence: float = 120.0

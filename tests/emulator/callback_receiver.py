@@ -1,7 +1,8 @@
 """The other side of the callbacks: writes down what comes, answers what it is told."""
 
 import asyncio
-from collections import deque
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,12 +35,13 @@ class Arrival:
 
 
 class CallbackReceiver:
-    """Verifies every attempt; answers with `next_answers` first, then 200. `hang` never answers."""
+    """Verifies every attempt; `answers` are for the attempts of each notice, then comes 200."""
 
     def __init__(self) -> None:
         self.arrivals: list[Arrival] = []
         self.forged = 0
-        self.next_answers: deque[int] = deque()
+        self.answers: Sequence[int] = ()
+        self.attempts: Counter[str] = Counter()
         self.hang = False
         self._never = asyncio.Event()
 
@@ -66,9 +68,12 @@ class CallbackReceiver:
         )
         if self.hang:
             await self._never.wait()
-        return web.json_response(
-            {}, status=self.next_answers.popleft() if self.next_answers else 200
-        )
+        return web.json_response({}, status=self._answer(self.arrivals[-1].json["noticeId"]))
+
+    def _answer(self, notice_id: str) -> int:
+        attempt = self.attempts[notice_id]
+        self.attempts[notice_id] += 1
+        return self.answers[attempt] if attempt < len(self.answers) else 200
 
     def release(self) -> None:
         self._never.set()

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import io
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -67,7 +68,7 @@ class Laboratory:
             method,
             self.url + path,
             json=json,
-            data=data,
+            data=None if data is None else io.BytesIO(data),
             headers={**credentials, **(headers or {})},
         ) as response:
             return response.status, await response.json(content_type=None), dict(response.headers)
@@ -112,14 +113,14 @@ class Laboratory:
     async def until_status(self, sid: str, status: int) -> None:
         await self.until(lambda: self.emulator.journal.recordings[sid].status == status)
 
-    async def settle(self) -> None:
+    async def settle(self, *, step: float = 0.25) -> None:
         """Let time pass until every delivery is done."""
-        await self.finish(self.emulator.settled())
+        await self.finish(self.emulator.settled(), step=step)
 
-    async def finish(self, work: Awaitable[T]) -> T:
+    async def finish(self, work: Awaitable[T], *, step: float = 0.25) -> T:
         """Let time pass until something is done."""
         job = asyncio.ensure_future(work)
-        await self.until(job.done)
+        await self.until(job.done, step=step)
         return await job
 
 

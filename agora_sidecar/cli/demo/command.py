@@ -27,7 +27,7 @@ def demo(
     Example: agora-sidecar demo --for 30s --seed 7 --report demo.json
     """
     try:
-        seconds = float(duration(for_))  # type: ignore[arg-type]
+        seconds = float(duration(for_))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--for") from error
     if report is not None and not report.absolute().parent.is_dir():

@@ -46,7 +46,7 @@ class Target(Protocol):
         ...
 
     async def apply(self, wish: Wish) -> None:
-        """Make it so, in one step where the target can. Raises TargetError; then nothing changed."""
+        """Make it so, in one step where the target can. Raises TargetError: nothing changed."""
         ...
 
     async def counted(self) -> dict[str, int]:

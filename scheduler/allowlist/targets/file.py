@@ -1,4 +1,4 @@
-"""A file for a proxy or a script: plain (one address a line) or nginx (`allow …;`, last `deny all;`).
+"""A file for a proxy or a script: plain (one address a line) or nginx (allow …, last deny all).
 
 Written beside it, checked, and renamed over it; the file before is kept with `.previous` behind its
 name. A file that stands there without our mark is somebody else's and is never overwritten. An
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
-from scheduler.allowlist.addresses import Address
+from scheduler.allowlist.addresses import Address, in_order
 from scheduler.allowlist.plan import Current, Wish
 from scheduler.allowlist.targets import TargetError
 
@@ -104,8 +104,7 @@ class FileTarget:
             raise TargetError(self.name, f"cannot be read: {error.strerror}") from error
 
     def _text(self, addresses: Sequence[Address]) -> str:
-        ordered = sorted(addresses, key=lambda a: (a.version, int(a)))
-        return "\n".join([MARK, *self._render(ordered)]) + "\n"
+        return "\n".join([MARK, *self._render(in_order(addresses))]) + "\n"
 
     def _swap(self, new: Path) -> None:
         if self._path.exists():

@@ -1,8 +1,8 @@
-"""The kernel's own packet filter: the table `inet agora_sidecar`, made once, then only its contents.
+"""The kernel's packet filter: the table `inet agora_sidecar`, made once, then only its contents.
 
 One transaction for every change: `flush set` and `add element` together lose no packet and let no
-stranger in, while deleting and making a table or a chain again does both, even in one transaction.
-Active addresses are permanent elements; retiring ones carry their remaining time, so the kernel ends
+stranger in, while making a table or a chain anew does both, even in one transaction. Active
+addresses are permanent elements; retiring ones carry their remaining time, so that the kernel ends
 it even if we are dead. Every rule begins with the match of the one port, as the packets are
 addressed before any redirect. The table can only restrict: another chain's drop still drops.
 
@@ -130,9 +130,7 @@ class NftablesTarget:
 
     def _demand_ours(self, sets: Iterable[dict[str, Any]]) -> None:
         if any(item.get("comment") != MARK for item in sets):
-            raise TargetError(
-                self.name, f"the table inet {TABLE} is not ours; delete or rename it"
-            )
+            raise TargetError(self.name, f"the table inet {TABLE} is not ours; delete or rename it")
 
     async def _table(self) -> list[dict[str, Any]] | None:
         try:

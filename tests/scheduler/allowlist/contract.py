@@ -1,0 +1,69 @@
+"""What every target must do, whatever is behind it; one suite for all of them."""
+
+from ipaddress import ip_address
+
+import pytest
+
+from scheduler.allowlist.plan import Current, Wish, plan
+from scheduler.allowlist.targets import Target, TargetError
+
+A, B = ip_address("101.36.1.1"), ip_address("101.36.1.2")
+V6 = ip_address("2606:4700::1")
+
+
+def lacks(target: Target, current: Current | None, wish: Wish) -> bool:
+    return not plan(target.name, current, wish, form=target.form).empty
+
+
+class TargetContract:
+    """Subclasses bring a fixture `target`."""
+
+    async def test_nothing_is_there_at_first(self, target: Target) -> None:
+        assert await target.read() is None
+
+    async def test_what_was_applied_is_read_back(self, target: Target) -> None:
+        for wish in ({A: None}, {A: None, B: None, V6: None}, {V6: None}, {B: None}):
+            await target.apply(wish)
+            current = await target.read()
+            assert current is not None
+            assert set(current.admitted) == set(wish)
+            assert not lacks(target, current, wish)
+
+    async def test_applying_twice_is_applying_once(self, target: Target) -> None:
+        wish: Wish = {A: None, B: 60.0}
+        await target.apply(wish)
+        await target.apply(wish)
+        current = await target.read()
+        assert current is not None
+        assert set(current.admitted) == {A, B}
+
+    async def test_a_retiring_address_stays_admitted(self, target: Target) -> None:
+        await target.apply({A: None, B: 60.0})
+        current = await target.read()
+        assert current is not None
+        assert current.admitted[A] is None
+        if target.timed:
+            left = current.admitted[B]
+            assert left is not None
+            assert 50.0 <= left <= 60.0
+
+    async def test_an_address_goes_to_retiring_and_back(self, target: Target) -> None:
+        for left in (None, 60.0, None):
+            await target.apply({A: None, B: left})
+            current = await target.read()
+            assert current is not None
+            assert (current.admitted[B] is None) == (left is None or not target.timed)
+
+    async def test_an_empty_wish_is_refused_and_changes_nothing(self, target: Target) -> None:
+        await target.apply({A: None})
+        with pytest.raises(TargetError, match="empty"):
+            await target.apply({})
+        current = await target.read()
+        assert current is not None
+        assert set(current.admitted) == {A}
+
+    async def test_uninstalling_leaves_nothing_and_may_be_repeated(self, target: Target) -> None:
+        await target.apply({A: None})
+        await target.uninstall()
+        assert await target.read() is None
+        await target.uninstall()

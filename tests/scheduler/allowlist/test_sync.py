@@ -1,0 +1,266 @@
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
+
+from scheduler.allowlist.audit import Audit
+from scheduler.allowlist.book_file import BookFile
+from scheduler.allowlist.metrics import AllowlistMetrics
+from scheduler.allowlist.source import Source
+from scheduler.allowlist.sync import Rules, Sync
+from tests.fakes.address_list import AddressList
+from tests.fakes.clock import FakeClock
+from tests.fakes.memory_target import MemoryTarget
+
+A, B, C = "8.8.8.1", "8.8.8.2", "8.8.8.3"
+INTERVAL = 7200.0
+
+
+class World:
+    """A sync over fakes, which may be started anew on the same disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = FakeClock()
+        self.list = AddressList(A, B)
+        self.target = MemoryTarget()
+        self.other = MemoryTarget("other")
+        self.registry = CollectorRegistry()
+        self.published: list[dict[str, Any]] = []
+        self.own = {"probe": ip_address("9.9.9.9")}
+        self.sync = self.start()
+
+    def start(self) -> Sync:
+        self.registry = CollectorRegistry()
+
+        async def publish(snapshot: dict[str, Any]) -> None:
+            self.published.append(snapshot)
+
+        self.sync = Sync(
+            source=Source(self.list, paths=("/v1/ncs/ip",)),
+            targets=[self.target, self.other],
+            rules=Rules(
+                grace=1000.0,
+                poll_interval=INTERVAL,
+                max_entries=8,
+                accept_reserved=False,
+                also_allow=self.own,
+            ),
+            book_file=BookFile(self.folder / "book"),
+            audit=Audit(self.folder / "audit.jsonl"),
+            clock=self.clock,
+            metrics=AllowlistMetrics(self.registry),
+            publish=publish,
+        )
+        return self.sync
+
+    def admitted(self) -> set[str]:
+        assert self.target.current is not None
+        return {str(address) for address in self.target.current.admitted}
+
+    def audit(self) -> list[dict[str, Any]]:
+        return Audit(self.folder / "audit.jsonl").read(last=100)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+async def test_a_good_poll_reaches_every_target(world: World) -> None:
+    with capture_logs() as logs:
+        assert await world.sync.run_once() is None
+    assert world.admitted() == {A, B, "9.9.9.9"}
+    assert world.other.current == world.target.current
+    assert [entry["event"] for entry in logs] == [
+        "allowlist.polled",
+        "allowlist.applied",
+        "allowlist.applied",
+    ]
+    assert [record["kind"] for record in world.audit()] == ["poll", "plan", "plan"]
+    assert world.published[-1]["targets"][0]["inSync"] is True
+
+
+async def test_the_same_list_again_writes_nothing(world: World) -> None:
+    await world.sync.run_once()
+    await world.sync.run_once()
+    assert len(world.target.applied) == 1
+
+
+ODD = [
+    b"",
+    b"<html>",
+    b"null",
+    b'{"data":{"service":{"hosts":[]}}}',
+    b'{"data":{"service":{"hosts":[{"primaryIP":134744072}]}}}',
+    b'{"data":{"service":{"hosts":[{"primaryIP":"0.0.0.0/0"}]}}}',
+    b'{"data":{"service":{"hosts":[{"primaryIP":"10.0.0.1"}]}}}',
+]
+
+
+@pytest.mark.parametrize("body", ODD)
+async def test_an_odd_answer_changes_nothing(world: World, body: bytes) -> None:
+    await world.sync.run_once()
+    before = world.admitted()
+    world.list.answer(body)
+    for _ in range(5):
+        assert await world.sync.run_once() is not None
+    assert world.admitted() == before
+    assert len(world.target.applied) == 1
+
+
+async def test_failed_polls_are_repeated_soon_and_never_slower_than_usual(world: World) -> None:
+    world.list.fail()
+    pauses = [await world.sync.run_once() for _ in range(12)]
+    assert pauses[:4] == [15.0, 30.0, 60.0, 120.0]
+    assert max(pause or 0 for pause in pauses) == INTERVAL
+    world.list.say(A)
+    assert await world.sync.run_once() is None
+    world.list.fail()
+    assert await world.sync.run_once() == 15.0
+
+
+async def test_nothing_known_and_nobody_answering_touches_no_target(world: World) -> None:
+    world.list.fail()
+    await world.sync.apply_last_known_good()
+    await world.sync.run_once()
+    assert world.target.applied == []
+    assert world.target.current is None
+
+
+async def test_the_last_known_good_list_is_applied_before_the_first_poll(world: World) -> None:
+    await world.sync.run_once()
+    world.target.current = None
+    world.list.fail()
+    await world.start().apply_last_known_good()
+    assert world.admitted() == {A, B, "9.9.9.9"}
+
+
+async def test_a_rotation_admits_at_once_and_lets_go_after_grace(world: World) -> None:
+    await world.sync.run_once()
+    world.list.say(C)
+    with capture_logs() as logs:
+        await world.sync.run_once()
+    assert "allowlist.full_rotation" in [entry["event"] for entry in logs]
+    assert world.admitted() == {A, B, C, "9.9.9.9"}
+    await world.sync.run_once()
+    again = await world.sync.run_once()
+    assert again == 1000.0  # to let go as soon as grace is over
+    assert world.target.current is not None
+    assert world.target.current.admitted[ip_address(A)] == 1000.0
+    world.clock.advance(999.0)
+    await world.sync.run_once()
+    assert A in world.admitted()
+    world.clock.advance(1.0)
+    await world.sync.run_once()
+    assert world.admitted() == {C, "9.9.9.9"}
+
+
+async def test_grace_survives_a_restart_and_is_not_begun_again(world: World) -> None:
+    await world.sync.run_once()
+    world.list.say(A)
+    for _ in range(3):
+        await world.sync.run_once()
+    world.clock.advance(600.0)
+    await world.start().run_once()
+    left = world.sync.snapshot()["addresses"]
+    assert [item["secondsLeft"] for item in left if item["address"] == B] == [400.0]
+
+
+async def test_a_wall_clock_that_jumps_ahead_while_running_ends_no_grace(world: World) -> None:
+    await world.sync.run_once()
+    world.list.say(A)
+    for _ in range(3):
+        await world.sync.run_once()
+    world.clock.jump_for_test(1e7)
+    await world.sync.run_once()
+    assert B in world.admitted()
+
+
+async def test_a_foreign_edit_is_put_right_and_recorded(world: World) -> None:
+    await world.sync.run_once()
+    world.target.edit_for_test({ip_address("6.6.6.6"): None})
+    await world.sync.run_once()
+    assert world.admitted() == {A, B, "9.9.9.9"}
+    assert world.audit()[-1]["remove"] == ["6.6.6.6"]
+
+
+async def test_a_target_that_fails_does_not_keep_the_others_from_theirs(world: World) -> None:
+    world.target.fail_next = "the disk is full"
+    with capture_logs() as logs:
+        await world.sync.run_once()
+    assert world.other.current is not None
+    failed = [entry for entry in logs if entry["event"] == "allowlist.not_applied"]
+    assert [entry["why"] for entry in failed] == ["the disk is full"]
+    await world.sync.run_once()
+    assert world.admitted() == {A, B, "9.9.9.9"}
+
+
+async def test_a_target_that_lies_is_found_out_by_reading_back(world: World) -> None:
+    world.target.ignores_writes = True
+    with capture_logs() as logs:
+        await world.sync.run_once()
+    assert any("read back with a difference" in str(entry.get("why")) for entry in logs)
+    in_sync = world.registry.get_sample_value(
+        "agora_sidecar_allowlist_target_in_sync", {"target": "memory"}
+    )
+    assert in_sync == 0
+
+
+async def test_a_plan_changes_nothing(world: World) -> None:
+    await world.sync.run_once()
+    world.target.current = None
+    plans = await world.sync.plans()
+    assert plans[0].plan is not None
+    assert not plans[0].plan.empty
+    assert world.target.current is None
+
+
+async def test_a_book_that_cannot_be_saved_is_said_and_the_targets_follow(world: World) -> None:
+    (world.folder / "book").mkdir()
+    (world.folder / "book" / "x").touch()
+    with capture_logs() as logs:
+        await world.sync.run_once()
+    assert "allowlist.book_not_saved" in [entry["event"] for entry in logs]
+    assert world.admitted() == {A, B, "9.9.9.9"}
+
+
+POLLS = st.lists(
+    st.one_of(
+        st.sampled_from(ODD),
+        st.lists(st.sampled_from([f"8.8.4.{n}" for n in range(6)] + ["10.0.0.1"]), max_size=12),
+        st.just("restart"),
+        st.floats(-2000, 2000),
+    ),
+    max_size=20,
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(course=POLLS)
+async def test_in_any_course_no_listed_address_is_missing_and_nothing_else_is_let_in(
+    tmp_path_factory: pytest.TempPathFactory, course: list[Any]
+) -> None:
+    world = World(tmp_path_factory.mktemp("course"))
+    await world.sync.run_once()
+    ever, listed = {A, B, "9.9.9.9"}, {A, B}
+    for step in course:
+        if step == "restart":
+            await world.start().apply_last_known_good()
+        elif isinstance(step, float):
+            world.clock.jump_for_test(step)
+        elif isinstance(step, bytes):
+            world.list.answer(step)
+        else:
+            world.list.say(*step)
+            listed = {a for a in step if a != "10.0.0.1"} or listed
+        await world.sync.run_once()
+        ever |= listed
+        assert listed <= world.admitted() <= ever
