@@ -190,6 +190,10 @@ class RecordingsSettings(Section):
         default=written("100s"),
         description="How long the vendor must know no such task: then it is over",
     )
+    upload_wait: Duration = Field(
+        default=written("20m"),
+        description="After an end without word of its files: how long to wait for that word",
+    )
     stop_policy: Literal["off", "owed"] = Field(
         default="owed",
         description="owed: stop what its owner asked to stop, or max_duration passed",

@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from agora_sidecar import __version__
-from agora_sidecar.cli import config, processes
+from agora_sidecar.cli import config, processes, recordings
 from agora_sidecar.cli.demo.command import demo
+from agora_sidecar.cli.emulator import emulator
 
 app = typer.Typer(
     name="agora-sidecar",
@@ -20,6 +21,8 @@ app.command()(demo)
 app.command()(processes.up)
 app.command()(processes.receiver)
 app.command()(processes.scheduler)
+app.command()(emulator)
+app.add_typer(recordings.app, name="recordings")
 app.add_typer(config.app, name="config")
 
 
@@ -31,8 +34,9 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's signature
 
 @app.callback()
 def _main(
+    *,
     _: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it and end.")
-    ] = False,  # noqa: FBT002 - typer's way
+    ] = False,
 ) -> None:
     pass

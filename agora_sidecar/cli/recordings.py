@@ -6,7 +6,9 @@ The commands work on the store that the scheduler works on; a stop is called by 
 import asyncio
 import json
 import os
+import sys
 from collections.abc import Awaitable, Callable
+from contextlib import redirect_stdout
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
@@ -104,7 +106,8 @@ def _with_registry(config: str, action: Callable[[Registry], Awaitable[_T]]) -> 
     except SettingsError as error:
         refuse(error)
     try:
-        return asyncio.run(_run(document, action))
+        with redirect_stdout(sys.stderr):  # log lines are no part of what is printed
+            return asyncio.run(_run(document, action))
     except (StoreError, ConflictError, SessionUnreadableError) as error:
         _fail(str(error))
 
@@ -122,7 +125,6 @@ async def _run(document: Document, action: Callable[[Registry], Awaitable[_T]]) 
         ),
         clock=SystemClock(),
         max_duration=settings.max_duration or None,
-        stops=settings.stop_policy == "owed",
     )
     try:
         return await action(registry)

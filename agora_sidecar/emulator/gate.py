@@ -58,25 +58,33 @@ class Gate:
         self._pace = pace
         self._faults = faults
         self._calls = 0
+        self._rolled = 0
 
     def middleware(self) -> Middleware:
         """For `web.Application(middlewares=…)`."""
 
         @web.middleware
         async def pass_gate(request: web.Request, handler: Handler) -> web.StreamResponse:
-            try:
-                return await self._pass(request, handler)
-            except Refusal as refusal:
-                return answer(refusal.body, status=refusal.status, headers=refusal.headers)
-            except web.HTTPRequestEntityTooLarge:
-                return _refused(answers.bad_parameter("body is too large"))
-            except web.RequestPayloadError:
-                return _refused(answers.bad_parameter("body cannot be read"))
-            except Exception:
-                log.exception("emulator.request_failed", path=request.path[:200])
-                return _refused(answers.failure("acquire"))
+            response = await self._answer(request, handler)
+            self._calls += 1
+            number = dice(self._seed, "request", self._calls).getrandbits(128)
+            response.headers["X-Request-Id"] = f"{number:032x}"
+            return response
 
         return pass_gate
+
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await self._pass(request, handler)
+        except Refusal as refusal:
+            return answer(refusal.body, status=refusal.status, headers=refusal.headers)
+        except web.HTTPRequestEntityTooLarge:
+            return _refused(answers.bad_parameter("body is too large"))
+        except web.RequestPayloadError:
+            return _refused(answers.bad_parameter("body cannot be read"))
+        except Exception:
+            log.exception("emulator.request_failed", path=request.path[:200])
+            return _refused(answers.failure("acquire"))
 
     async def _pass(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.match_info.http_exception is not None:
@@ -101,9 +109,9 @@ class Gate:
             raise answers.wrong_credentials()
 
     async def _go_wrong(self, endpoint: str) -> None:
-        self._calls += 1
+        self._rolled += 1
         faults = self._faults()
-        roll = dice(self._seed, "call", self._calls)
+        roll = dice(self._seed, "call", self._rolled)
         fail, slow = roll.random(), roll.random()
         if slow < faults.slow:
             await self._pace.sleep(faults.slow_seconds)

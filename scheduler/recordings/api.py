@@ -83,13 +83,18 @@ class _Api:
             request.match_info["sid"], body, app_ids=self._app_ids, now=self._clock.now()
         )
         session, created = await self._registry.register(facts)
+        if created:
+            log.info("recording.registered", sid=session.sid, cname=session.cname)
         return _json(self._shown(session), status=201 if created else 200)
 
     async def stop(self, request: web.Request) -> web.Response:
         session = await self._registry.want_stopped(request.match_info["sid"])
         if session is None:
             return _unknown()
-        return _json(self._shown(session), status=202 if session.closed_at is None else 200)
+        owed = session.closed_at is None
+        if owed:
+            log.info("recording.stop_wanted", sid=session.sid, remote=request.remote)
+        return _json(self._shown(session), status=202 if owed else 200)
 
     def _shown(self, session: Session) -> dict[str, Any]:
         return describe(session, now=self._clock.now())

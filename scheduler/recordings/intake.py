@@ -86,12 +86,14 @@ class Intake:
         timings: Timings,
         clock: Clock,
         metrics: RecordingMetrics,
+        block: float = BLOCK,
     ) -> None:
         self._reader = reader
         self._ledger = ledger
         self._timings = timings
         self._clock = clock
         self._metrics = metrics
+        self._block = block
         self._problem = ""
         self._reclaim_at = 0.0
 
@@ -117,7 +119,7 @@ class Intake:
         """
         entries = await self._left_behind()
         if not entries:
-            entries = await self._reader.read(count=BATCH, block=BLOCK)
+            entries = await self._reader.read(count=BATCH, block=self._block)
         await self._take(entries)
         return len(entries)
 

@@ -11,45 +11,36 @@ class RecordingMetrics:
     """Counters and gauges of intake, reconciler and API."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.recordings = Gauge(
-            "agora_sidecar_recordings",
-            "Open recordings that this process knows of, by state.",
-            ["state"],
-            registry=registry,
+        def counter(name: str, about: str, *labels: str) -> Counter:
+            return Counter(f"agora_sidecar_{name}", about, labels, registry=registry)
+
+        def gauge(name: str, about: str, *labels: str) -> Gauge:
+            return Gauge(f"agora_sidecar_{name}", about, labels, registry=registry)
+
+        self.recordings = gauge(
+            "recordings", "Open recordings that this process knows of, by state.", "state"
         )
-        self.leading = Gauge(
-            "agora_sidecar_recordings_leading",
-            "1 while this process asks, stops and tells; 0 while another one does.",
-            registry=registry,
+        self.leading = gauge(
+            "recordings_leading",
+            "1 while this process asks, stops and tells; else 0.",
         )
-        self.entries = Counter(
-            "agora_sidecar_recording_entries_total",
+        self.entries = counter(
+            "recording_entries_total",
             "Stream entries read: folded, ignored, unreadable, deferred.",
-            ["result"],
-            registry=registry,
+            "result",
         )
-        self.queries = Counter(
-            "agora_sidecar_recording_queries_total",
-            "Calls of query, by how the answer was read.",
-            ["result"],
-            registry=registry,
+        self.queries = counter(
+            "recording_queries_total", "Calls of query, by how the answer was read.", "result"
         )
-        self.stops = Counter(
-            "agora_sidecar_recording_stops_total",
-            "Calls of stop, by how the answer was read.",
-            ["result"],
-            registry=registry,
+        self.stops = counter(
+            "recording_stops_total", "Calls of stop, by how the answer was read.", "result"
         )
-        self.findings = Counter(
-            "agora_sidecar_recording_findings_total",
-            "Findings put on the stream, by kind.",
-            ["kind"],
-            registry=registry,
+        self.findings = counter(
+            "recording_findings_total", "Findings put on the stream, by kind.", "kind"
         )
-        self.failures = Counter(
-            "agora_sidecar_recording_check_failures_total",
+        self.failures = counter(
+            "recording_check_failures_total",
             "Checks of one recording that failed for a reason of ours.",
-            registry=registry,
         )
 
     def show_states(self, counts: Mapping[State, int]) -> None:

@@ -13,7 +13,7 @@ from agora_sidecar.process.clock import Clock
 from agora_sidecar.store import StoreError
 from scheduler.recordings import findings
 from scheduler.recordings.asking import Asker, Client
-from scheduler.recordings.decide import Action, Ask, Close, Stop, Wait, decide
+from scheduler.recordings.decide import Action, Ask, Close, Stop, Wait, decide, stop_owed
 from scheduler.recordings.ledger import (
     Change,
     ConflictError,
@@ -146,6 +146,9 @@ class Reconciler:
             await self._ledger.postpone(sid, None, version=0)
             return
         action = self._decide(session)
+        owed = stop_owed(session, now=self._clock.now())
+        if owed and not self._stops and isinstance(action, Ask):
+            log.info("recording.stop_withheld", sid=sid, reason=owed)
         match action:
             case Wait(until):
                 await self._ledger.postpone(sid, until, version=session.version)

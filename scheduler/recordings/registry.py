@@ -2,22 +2,17 @@
 
 from dataclasses import replace
 
-import structlog
-
 from agora_sidecar.process.clock import Clock
 from scheduler.recordings.ledger import Change, Ledger, fold
 from scheduler.recordings.registration import Registration, join
 from scheduler.recordings.session import Session, State
 from scheduler.recordings.timings import Timings
 
-log = structlog.get_logger()
-
 
 class Registry:
     """The ledger as its users see it. All methods raise `StoreError` when the store is away.
 
-    `max_duration` (seconds) is for recordings that give none; `stops` tells whether the policy
-    carries out a stop that is owed.
+    `max_duration` (seconds) is for recordings that give none.
     """
 
     def __init__(
@@ -27,13 +22,11 @@ class Registry:
         timings: Timings,
         clock: Clock,
         max_duration: float | None = None,
-        stops: bool = True,
     ) -> None:
         self._ledger = ledger
         self._timings = timings
         self._clock = clock
         self._max_duration = max_duration
-        self._stops = stops
 
     async def register(self, facts: Registration) -> tuple[Session, bool]:
         """The session with these facts, and whether it was unknown before; idempotent.
@@ -42,20 +35,16 @@ class Registry:
             OtherRecordingError: this sid was registered with other facts.
         """
         now = self._clock.now()
-        known: list[Session | None] = []
+        seen: list[tuple[Session | None, Session]] = []
 
         def news(session: Session | None) -> Change | None:
-            known.append(session)
             joined = join(session, facts, now=now, max_duration=self._max_duration)
+            seen.append((session, joined))
             return None if joined == session else Change(joined)
 
         saved = await fold(self._ledger, facts.sid, news, now=now, timings=self._timings)
-        before = known[-1]
-        if saved is None:
-            saved = before or join(None, facts, now=now, max_duration=self._max_duration)
-        else:
-            log.info("recording.registered", sid=saved.sid, cname=saved.cname, mode=saved.mode)
-        return saved, before is None
+        before, joined = seen[-1]
+        return saved or joined, before is None
 
     async def want_stopped(self, sid: str) -> Session | None:
         """The session, with a stop owed unless it is over already; None where it is unknown."""
@@ -67,11 +56,7 @@ class Registry:
             return Change(replace(session, stop_wanted="requested", stop_wanted_at=now))
 
         saved = await fold(self._ledger, sid, news, now=now, timings=self._timings)
-        if saved is None:
-            return await self._ledger.load(sid)
-        able = self._stops and saved.askable(now)
-        log.info("recording.stop_wanted", sid=sid, reason="requested", will_be_called=able)
-        return saved
+        return saved or await self._ledger.load(sid)
 
     async def get(self, sid: str) -> Session | None:
         """What is known of one recording.
@@ -88,7 +73,4 @@ class Registry:
 
     async def forget(self, sid: str) -> bool:
         """Drop what is known of it; whether there was anything."""
-        known = await self._ledger.forget(sid)
-        if known:
-            log.info("recording.forgotten", sid=sid)
-        return known
+        return await self._ledger.forget(sid)

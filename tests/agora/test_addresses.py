@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 
 from agora_sidecar.agora.addresses import MAX_HOSTS, read_hosts
 from agora_sidecar.agora.errors import AddressListError
-from tests.fakes.address_source import list_body
+
+
+def list_body(*values: Any, field: str = "primaryIP") -> bytes:
+    return json.dumps({"data": {"service": {"hosts": [{field: v} for v in values]}}}).encode()
 
 
 def reason(body: bytes) -> str:

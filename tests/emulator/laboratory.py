@@ -4,7 +4,7 @@ import asyncio
 import base64
 import io
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import aiohttp
@@ -62,7 +62,7 @@ class Laboratory:
         data: bytes | None = None,
         auth: tuple[str, str] | None = ("emulator-customer", "emulator-customer-secret"),
         headers: dict[str, str] | None = None,
-    ) -> tuple[int, Any, dict[str, str]]:
+    ) -> tuple[int, Any, Mapping[str, str]]:
         credentials = {} if auth is None else {"Authorization": basic(*auth)}
         async with self.session.request(
             method,
@@ -71,7 +71,7 @@ class Laboratory:
             data=None if data is None else io.BytesIO(data),
             headers={**credentials, **(headers or {})},
         ) as response:
-            return response.status, await response.json(content_type=None), dict(response.headers)
+            return response.status, await response.json(content_type=None), response.headers
 
     async def acquire(self, *, cname: str = CNAME, uid: str = UID) -> str:
         body = {"cname": cname, "uid": uid, "clientRequest": {}}

@@ -266,6 +266,12 @@ async def test_wrong_credentials_are_refused(laboratory: Laboratory, header: str
     assert answer == (401, {"message": "Invalid authentication credentials"})
 
 
+async def test_every_answer_has_a_request_id_of_its_own(laboratory: Laboratory) -> None:
+    answers = [await laboratory.exchange("GET", path) for path in ("/v1/ncs/ip", "/nowhere")]
+
+    assert len({headers["X-Request-Id"] for _, _, headers in answers}) == 2
+
+
 async def test_another_app_id_is_invalid(laboratory: Laboratory) -> None:
     answer = await laboratory.call("POST", ACQUIRE.replace("emulator-app", "other"), BODY)
 

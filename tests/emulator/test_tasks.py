@@ -39,7 +39,8 @@ CAUSES = ("start", "time", "file", "stop", "idle")
 
 def run(task: Task, until: float) -> tuple[Task, list[tuple[float, str]], list[tuple[float, int]]]:
     """The task at a time, with the events and statuses on the way."""
-    events, statuses = [], [(0.0, task.status)]
+    events: list[tuple[float, str]] = []
+    statuses = [(0.0, task.status)]
     while (step := next_step(task)) is not None and step.at <= until:
         if step.task.status != task.status:
             statuses.append((step.at, step.task.status))

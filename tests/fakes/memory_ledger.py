@@ -60,7 +60,8 @@ class MemoryLedger:
 
     async def due(self, *, now: float, limit: int) -> list[str]:
         self._maybe_fail()
-        return sorted((s for s, at in self._due.items() if at <= now), key=self._due.get)[:limit]
+        found = sorted((at, sid) for sid, at in self._due.items() if at <= now)
+        return [sid for _, sid in found[:limit]]
 
     async def next_due(self) -> float | None:
         self._maybe_fail()

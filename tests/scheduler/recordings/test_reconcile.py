@@ -19,7 +19,7 @@ from agora_sidecar.agora.replies import QueryReply
 from agora_sidecar.keys import Keys
 from agora_sidecar.store import Redis, StoreError
 from scheduler.leadership import Lease
-from scheduler.recordings.ledger import Change, Ledger, fold
+from scheduler.recordings.ledger import Change, ConflictError, Ledger, fold
 from scheduler.recordings.metrics import RecordingMetrics
 from scheduler.recordings.observe import observe
 from scheduler.recordings.reconcile import Leadership, Reconciler
@@ -398,10 +398,12 @@ async def test_a_policy_without_stops_never_calls_stop() -> None:
     world.vendor.will_answer(SID, 5)
     await world.track(recording(stop_wanted="requested", max_duration=10.0))
 
-    await world.live(3600)
+    with capture_logs() as logs:
+        await world.live(3600)
 
     assert world.vendor.stopped == []
     assert world.vendor.asked != []
+    assert {e["reason"] for e in logs if e["event"] == "recording.stop_withheld"} == {"requested"}
 
 
 async def test_an_unaskable_recording_is_never_asked_and_closed_by_its_events(
@@ -534,6 +536,47 @@ async def test_an_event_that_arrives_while_it_is_asked_is_not_lost(world: World)
     assert found is not None
     assert (found.missing_since, found.state) == (NOW, State.RECORDING)
     assert ledger.told == []
+
+
+async def test_an_event_that_arrives_just_before_the_closing_prevents_it(world: World) -> None:
+    known = recording(missing_since=NOW - 100, missing_at=NOW, asked_at=NOW)
+
+    class Interrupted(MemoryLedger):
+        """Somebody saves an event between the decision and the save."""
+
+        async def load(self, sid: str) -> Session | None:
+            found = await super().load(sid)
+            if found and found.version == 1:
+                told = observe(found, event(Reading.ALIVE, NOW))
+                await self.save(Change(told), due=NOW + 120, now=NOW)
+            return found
+
+    ledger = Interrupted()
+    await ledger.save(Change(known), due=NOW, now=NOW)
+    loop = reconciler(ledger, world.vendor, lease=FakeLease(ledger), clock=world.clock)
+
+    await loop.run_once()
+
+    assert ledger.told == []
+    assert await ledger.next_due() == NOW + 120
+
+
+async def test_a_check_that_others_keep_changing_is_put_off(world: World) -> None:
+    class Busy(MemoryLedger):
+        async def save(self, change: Change, **known: Any) -> Session:
+            if change.session.version:
+                raise ConflictError("busy")
+            return await super().save(change, **known)
+
+    ledger = Busy()
+    await ledger.save(Change(recording(hint_at=NOW)), due=NOW, now=NOW)
+    loop = reconciler(ledger, world.vendor, lease=FakeLease(ledger), clock=world.clock)
+
+    with capture_logs() as logs:
+        await loop.run_once()
+
+    assert [entry["event"] for entry in logs] == ["recording.check_deferred"]
+    assert await ledger.next_due() == NOW + TIMINGS.ask_again[-1]
 
 
 async def test_it_wants_to_be_called_again_when_the_next_one_is_due(world: World) -> None:

@@ -1,0 +1,212 @@
+"""The scheduler's composition root: joins the parts, starts and ends them in order."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from agora_sidecar import __version__
+from agora_sidecar.agora.client import Client
+from agora_sidecar.keys import GROUP, Keys
+from agora_sidecar.process.clock import Clock, SystemClock
+from agora_sidecar.process.health import Health
+from agora_sidecar.process.ops import ops_application
+from agora_sidecar.process.quantities import Listen
+from agora_sidecar.process.serving import background, listening
+from agora_sidecar.settings import AgoraSettings, RedisSettings
+from agora_sidecar.store import Redis, StoreError, connect
+from agora_sidecar.stream import GroupReader
+from agora_sidecar.watch import StoreWatch, first_look
+from scheduler.allowlist.sync import Sync
+from scheduler.assembly import agora_client, allowlist_sync, publisher, timings_of
+from scheduler.leadership import Lease
+from scheduler.recordings.api import recordings_application
+from scheduler.recordings.intake import Intake
+from scheduler.recordings.metrics import RecordingMetrics
+from scheduler.recordings.reconcile import Reconciler
+from scheduler.recordings.redis_ledger import LEASE, RedisLedger
+from scheduler.recordings.registry import Registry
+from scheduler.settings import (
+    AllowlistSettings,
+    GatewaySettings,
+    RecordingsSettings,
+    SchedulerSettings,
+)
+from scheduler.timetable import Timetable, TimetableMetrics
+
+log = structlog.get_logger()
+
+LEASE_LENGTH = 15.0
+"""Seconds that a leader may be silent before another one takes over."""
+JITTER = 0.05
+"""By which part of itself an interval of polls varies, so that a fleet does not ask at once."""
+
+Ready = Callable[[dict[str, int]], None]
+"""Is told the ports, by name, once everything listens."""
+
+
+async def run(
+    stop: asyncio.Event,
+    *,
+    data_dir: Path,
+    redis: RedisSettings,
+    agora: AgoraSettings,
+    allowlist: AllowlistSettings,
+    gateway: GatewaySettings,
+    recordings: RecordingsSettings,
+    settings: SchedulerSettings,
+    clock: Clock | None = None,
+    on_ready: Ready = lambda _: None,
+) -> None:
+    """Run both loops until `stop` is set, then finish what is under way.
+
+    Raises:
+        ListenError: an address cannot be listened on.
+    """
+    clock = clock or SystemClock()
+    async with AsyncExitStack() as stack:
+        ground = _Ground(redis, agora, clock)
+        stack.push_async_callback(ground.close)
+        sync = allowlist_sync(
+            allowlist,
+            data_dir=data_dir,
+            client=ground.client,
+            clock=clock,
+            registry=ground.registry,
+            publish=publisher(ground.store, ground.keys),
+        )
+        loops = _Loops(ground, recordings)
+        # The firewall first: it must not wait for anybody
+        await sync.apply_last_known_good()
+        await first_look(ground.watch)
+        ports = {"ops": await stack.enter_async_context(_ops(ground, settings, sync, loops))}
+        if gateway.listen is not None:
+            app = recordings_application(
+                registry=loops.registry,
+                app_ids=[agora.app_id],
+                clock=clock,
+                token=gateway.token.get_secret_value(),
+                allowed_hosts=[gateway.listen.host],
+            )
+            ports["gateway"] = await stack.enter_async_context(
+                _listening(app, "gateway.listen", gateway.listen)
+            )
+        await stack.enter_async_context(background(ground.watch.run(), loops.intake.run(stop)))
+        await stack.enter_async_context(_timetable(ground, allowlist, sync, loops))
+        log.info("scheduler.started", version=__version__, **ports)
+        on_ready(ports)
+        await stop.wait()
+        log.info("scheduler.stopping")
+        with suppress(StoreError):
+            await loops.lease.release()
+    log.info("scheduler.stopped")
+
+
+class _Ground:
+    """What both loops stand on."""
+
+    def __init__(self, redis: RedisSettings, agora: AgoraSettings, clock: Clock) -> None:
+        self.clock = clock
+        self.registry = CollectorRegistry()
+        self.health = Health(clock)
+        self.keys = Keys(redis.prefix)
+        self.store: Redis = connect(redis.url.get_secret_value())
+        self.client: Client = agora_client(agora, clock=clock)
+        self.watch = StoreWatch(self.store, health=self.health, clock=clock)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.client.close()
+        await self.store.aclose()
+
+
+class _Loops:
+    """The parts of the recordings loop."""
+
+    def __init__(self, ground: _Ground, settings: RecordingsSettings) -> None:
+        self.timings = timings_of(settings)
+        stops = settings.stop_policy == "owed"
+        ledger = RedisLedger(ground.store, ground.keys, keep=settings.keep)
+        metrics = RecordingMetrics(ground.registry)
+        self.lease = Lease(
+            ground.store, ground.keys, LEASE, length=LEASE_LENGTH, clock=ground.clock
+        )
+        self.registry = Registry(
+            ledger=ledger,
+            timings=self.timings,
+            clock=ground.clock,
+            max_duration=settings.max_duration,
+        )
+        self.intake = Intake(
+            reader=GroupReader(
+                ground.store, ground.keys, group=GROUP, consumer=f"scheduler-{uuid4().hex[:8]}"
+            ),
+            ledger=ledger,
+            timings=self.timings,
+            clock=ground.clock,
+            metrics=metrics,
+        )
+        self.reconciler = Reconciler(
+            ledger=ledger,
+            client=ground.client,
+            lease=self.lease,
+            timings=self.timings,
+            clock=ground.clock,
+            metrics=metrics,
+            stops=stops,
+        )
+        self._ledger = ledger
+
+    def by_state(self) -> dict[str, int]:
+        """Open recordings that this process knows of, by state."""
+        return {state.value: number for state, number in self._ledger.open_by_state().items()}
+
+
+@asynccontextmanager
+async def _timetable(
+    ground: _Ground, settings: AllowlistSettings, sync: Sync, loops: _Loops
+) -> AsyncIterator[None]:
+    timetable = Timetable(metrics=TimetableMetrics(ground.registry))
+    interval = settings.poll_interval
+    timetable.add("allowlist", sync.run_once, interval=interval, jitter=interval * JITTER)
+    timetable.add("recordings", loops.reconciler.run_once, interval=loops.timings.poll)
+    timetable.start()
+    try:
+        yield
+    finally:
+        timetable.close()
+
+
+@asynccontextmanager
+async def _listening(app: web.Application, name: str, listen: Listen) -> AsyncIterator[int]:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+    async with listening(runner, name=name, host=listen.host, port=listen.port) as port:
+        yield port
+
+
+def _ops(ground: _Ground, settings: SchedulerSettings, sync: Sync, loops: _Loops) -> Any:
+    async def status() -> dict[str, Any]:
+        return {
+            "process": "scheduler",
+            "version": __version__,
+            "ready": ground.health.ready,
+            "allowlist": sync.snapshot(),
+            "recordings": {
+                "leading": loops.lease.fence is not None,
+                "open": loops.by_state(),
+            },
+        }
+
+    app = ops_application(
+        name="agora-sidecar scheduler",
+        health=ground.health,
+        registry=ground.registry,
+        status=status,
+    )
+    return _listening(app, "scheduler.ops_listen", settings.ops_listen)

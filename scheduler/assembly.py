@@ -1,0 +1,135 @@
+"""Settings into parts, for the composition root and for commands that need one part alone."""
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+from prometheus_client import CollectorRegistry
+
+from agora_sidecar.agora.client import Client
+from agora_sidecar.keys import Keys
+from agora_sidecar.process.clock import Clock
+from agora_sidecar.settings import AgoraSettings
+from agora_sidecar.store import Redis, StoreError, store_errors
+from scheduler.allowlist.audit import Audit
+from scheduler.allowlist.book_file import BookFile
+from scheduler.allowlist.metrics import AllowlistMetrics
+from scheduler.allowlist.source import Source
+from scheduler.allowlist.sync import Publish, Rules, Sync
+from scheduler.allowlist.targets import Target
+from scheduler.allowlist.targets.file import FileTarget
+from scheduler.allowlist.targets.nftables import NftablesTarget
+from scheduler.recordings.timings import Timings
+from scheduler.settings import AllowlistSettings, RecordingsSettings
+from scheduler.settings import NftablesTarget as NftablesSettings
+
+log = structlog.get_logger()
+
+
+def agora_client(settings: AgoraSettings, *, clock: Clock) -> Client:
+    """The REST API of the configured account."""
+    return Client(
+        base_urls=settings.base_urls,
+        customer_id=settings.customer_id,
+        customer_secret=settings.customer_secret.get_secret_value(),
+        requests_per_second=settings.requests_per_second,
+        clock=clock,
+    )
+
+
+def audit_of(data_dir: Path) -> Audit:
+    """The allow-list's record."""
+    return Audit(data_dir / "allowlist" / "audit.jsonl")
+
+
+def allowlist_sync(
+    settings: AllowlistSettings,
+    *,
+    data_dir: Path,
+    client: Client,
+    clock: Clock,
+    registry: CollectorRegistry,
+    publish: Publish | None = None,
+) -> Sync:
+    """The allow-list's loop body, over the configured targets."""
+    return Sync(
+        source=Source(client, paths=settings.ip_paths, use_all=settings.ip_paths_use == "all"),
+        targets=_targets(settings),
+        rules=Rules(
+            grace=settings.grace,
+            poll_interval=settings.poll_interval,
+            max_entries=settings.max_entries,
+            accept_reserved=settings.reserved == "accept",
+            also_allow={
+                name: ip_address(address)
+                for name, _, address in (text.partition(" = ") for text in settings.also_allow)
+            },
+        ),
+        book_file=BookFile(data_dir / "allowlist" / "book"),
+        audit=audit_of(data_dir),
+        clock=clock,
+        metrics=AllowlistMetrics(registry),
+        publish=publish,
+    )
+
+
+def _targets(settings: AllowlistSettings) -> Sequence[Target]:
+    found: list[Target] = []
+    for target in settings.targets:
+        if isinstance(target, NftablesSettings):
+            found.append(
+                NftablesTarget(
+                    port=target.port,
+                    mode=target.mode,
+                    # the operator's own addresses stand beside the vendor's
+                    max_entries=settings.max_entries + len(settings.also_allow),
+                )
+            )
+        else:
+            found.append(
+                FileTarget(
+                    target.path, form=target.format, check=target.check, reload=target.reload
+                )
+            )
+    return found
+
+
+def publisher(store: Redis, keys: Keys) -> Publish:
+    """Writes the list where readers find it; no firewall is ever fed from there."""
+
+    async def publish(snapshot: dict[str, Any]) -> None:
+        values: dict[str | bytes, str | bytes] = {
+            "revision": str(snapshot["revision"]),
+            "lastGoodPoll": str(snapshot["lastGoodPoll"] or ""),
+            "addresses": msgspec.json.encode(snapshot["addresses"]),
+        }
+        try:
+            with store_errors():
+                await store.hset(keys.allowlist, mapping=values)
+        except StoreError as error:
+            log.warning("allowlist.not_published", kind=error.kind, why=error.detail)
+
+    return publish
+
+
+def timings_of(settings: RecordingsSettings) -> Timings:
+    """Waiting times; those without a setting keep their proportion to `end_after_404`."""
+    usual = Timings()
+    paced = usual.faster(usual.end_after_404 / settings.end_after_404)
+    return Timings(
+        silence=settings.silence,
+        confirm_after=settings.confirm_after,
+        end_after_404=settings.end_after_404,
+        upload_wait=settings.upload_wait,
+        wave_window=paced.wave_window,
+        wave_patience=paced.wave_patience,
+        confirm_again=paced.confirm_again,
+        ask_again=paced.ask_again,
+        stop_again=paced.stop_again,
+        keep=settings.keep,
+        poll=min(usual.poll, paced.poll * 10),
+        jitter=usual.jitter,
+    )

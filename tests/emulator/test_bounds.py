@@ -1,0 +1,154 @@
+"""Nobody can fill the emulator's memory: what there is too much of is refused, lost or forgotten."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from agora_sidecar.emulator.answers import Refusal
+from agora_sidecar.emulator.callbacks import MAX_AT_ONCE, MAX_WAITING, Callbacks, Message, Post
+from agora_sidecar.emulator.faults import Faults
+from agora_sidecar.emulator.journal import MAX_NOTICES, MAX_RECORDINGS, Journal, Notice, Truth
+from agora_sidecar.emulator.pace import Pace
+from agora_sidecar.emulator.requests import Wishes
+from agora_sidecar.emulator.studio import MAX_TASKS, Studio
+from tests.fakes.clock import FakeClock
+
+WISHES = Wishes(max_idle=30.0, mp4=False, prefix="")
+
+
+class SlowPost:
+    """Answers when released; counts how many wait at a time, and says when that is many."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self.most = 0
+        self.full = asyncio.Event()
+        self.released = asyncio.Event()
+
+    async def __call__(self, body: bytes, headers: dict[str, str], *, source: str) -> int | None:
+        self.waiting += 1
+        self.most = max(self.most, self.waiting)
+        if self.waiting == MAX_AT_ONCE:
+            self.full.set()
+        await self.released.wait()
+        self.waiting -= 1
+        return 200
+
+
+class BrokenPost:
+    """Fails in a way that nobody foresaw."""
+
+    async def __call__(self, body: bytes, headers: dict[str, str], *, source: str) -> int | None:
+        raise RuntimeError("broken")
+
+
+def callbacks(post: Post | None, journal: Journal) -> Callbacks:
+    return Callbacks(
+        secret="s",
+        seed=1,
+        pace=Pace(FakeClock(), 1.0),
+        journal=journal,
+        post=post,
+        addresses=lambda: ("127.0.0.1",),
+        faults=Faults,
+    )
+
+
+def message(n: int, payload: dict[str, Any] | None = None) -> Message:
+    return Message(f"sid{n}", "room1", 40, 0, payload or {}, ending=False)
+
+
+@pytest.fixture
+async def studio() -> AsyncIterator[Studio]:
+    journal = Journal()
+    studio = Studio(
+        seed=1,
+        pace=Pace(FakeClock(), 1.0),
+        journal=journal,
+        callbacks=callbacks(None, journal),
+    )
+    yield studio
+    await studio.close()
+
+
+async def test_beyond_so_many_recordings_at_a_time_the_vendor_is_overloaded(studio: Studio) -> None:
+    for n in range(MAX_TASKS):
+        studio.start("r", WISHES, cname=f"room{n}", uid="1", faults=Faults())
+
+    with pytest.raises(Refusal) as caught:
+        studio.start("r", WISHES, cname="one more", uid="1", faults=Faults())
+
+    assert (caught.value.status, caught.value.body["code"]) == (400, 406)
+
+
+async def test_nothing_starts_after_the_end(studio: Studio) -> None:
+    await studio.close()
+
+    with pytest.raises(Refusal):
+        studio.start("r", WISHES, cname="room1", uid="1", faults=Faults())
+
+
+async def test_only_so_many_deliveries_run_at_once() -> None:
+    post, journal = SlowPost(), Journal()
+    outgoing = callbacks(post, journal)
+    for n in range(3 * MAX_AT_ONCE):
+        outgoing.send(message(n))
+    await post.full.wait()
+
+    post.released.set()
+    await outgoing.settled()
+
+    assert post.most == MAX_AT_ONCE
+    assert journal.answers[200] == 3 * MAX_AT_ONCE
+
+
+async def test_beyond_so_many_waiting_notices_new_ones_are_lost() -> None:
+    journal = Journal()
+    outgoing = callbacks(SlowPost(), journal)
+    for n in range(MAX_WAITING):
+        outgoing.send(message(n))
+
+    with capture_logs() as logs:
+        outgoing.send(message(MAX_WAITING))
+
+    assert next(reversed(journal.notices.values())).lost
+    assert journal.lost == 1
+    assert [(entry["event"], entry["waiting"]) for entry in logs] == [
+        ("emulator.overflow", MAX_WAITING)
+    ]
+    await outgoing.close()
+
+
+async def test_an_unforeseen_failure_of_one_delivery_is_logged_and_the_others_go_on() -> None:
+    outgoing = callbacks(BrokenPost(), Journal())
+
+    with capture_logs() as logs:
+        outgoing.send(message(1))
+        outgoing.send(message(1))
+        await outgoing.settled()
+
+    assert [entry["event"] for entry in logs] == ["emulator.delivery_failed"] * 2
+
+
+def test_the_journal_forgets_the_oldest_notices_and_keeps_counting() -> None:
+    journal = Journal()
+
+    for n in range(MAX_NOTICES + 2):
+        journal.add_notice(Notice(str(n), "sid", 40, n, lost=True))
+
+    assert len(journal.notices) == MAX_NOTICES
+    assert next(iter(journal.notices)) == "2"
+    assert journal.lost == MAX_NOTICES + 2
+
+
+def test_the_journal_forgets_the_oldest_recordings() -> None:
+    journal = Journal()
+
+    for n in range(MAX_RECORDINGS + 1):
+        journal.add_recording(Truth(str(n), "r", "c", "1", started=0.0, status=1))
+
+    assert len(journal.recordings) == MAX_RECORDINGS
+    assert "0" not in journal.recordings
