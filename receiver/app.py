@@ -46,56 +46,76 @@ async def run(
     Raises:
         ListenError: an address cannot be listened on.
     """
-    clock = clock or SystemClock()
-    registry = CollectorRegistry()
-    metrics = ReceiverMetrics(registry)
-    health = Health(clock)
-    client = connect(redis.url.get_secret_value(), timeout=settings.ack_deadline / 2)
-    keys = Keys(redis.prefix)
-    writer = Writer(client, keys, dedupe_window=stream.dedupe_window)
-    inbox = Inbox(writer, metrics=metrics, deadline=settings.ack_deadline)
-    webhook = Webhook(
-        path=settings.path,
-        sources={source.name: _source(source) for source in sources},
-        max_body=settings.max_body,
-        max_age=settings.max_age,
-        inbox=inbox,
-        quarantine=writer.quarantine,
-        keys=keys,
-        clock=clock,
-        metrics=metrics,
-    )
-    keeper = _Durability(webhook, health, metrics, asked=settings.durability)
-    watch = StoreWatch(client, health=health, clock=clock, on_durability=keeper.learnt)
-    status = _Status(settings=settings, sources=sources, health=health, watch=watch)
-    ops = ops_application(
-        name="agora-sidecar receiver", health=health, registry=registry, status=status
-    )
-    inlet = Inlet(webhook.handle, max_body=settings.max_body)
-    await first_look(watch)
-    async with (
-        background(watch.run()),
-        listening(
-            web.AppRunner(ops, access_log=None, shutdown_timeout=1.0),
-            name="receiver.ops_listen",
-            host=settings.ops_listen.host,
-            port=settings.ops_listen.port,
-        ) as ops_port,
-        listening(
-            web.ServerRunner(inlet, shutdown_timeout=settings.ack_deadline),
-            name="receiver.listen",
-            host=settings.listen.host,
-            port=settings.listen.port,
-        ) as port,
-    ):
-        ports = {"listen": port, "ops": ops_port}
-        log.info("receiver.started", version=__version__, **ports)
-        on_ready(ports)
-        await stop.wait()
-        log.info("receiver.stopping")
-    await inbox.close()
-    await client.aclose()
+    parts = _Parts(redis, stream, settings, sources=sources, clock=clock or SystemClock())
+    ops, public = settings.ops_listen, settings.listen
+    try:
+        await first_look(parts.watch)
+        async with (
+            background(parts.watch.run()),
+            listening(
+                web.AppRunner(parts.ops, access_log=None, shutdown_timeout=1.0),
+                name="receiver.ops_listen",
+                host=ops.host,
+                port=ops.port,
+            ) as ops_port,
+            listening(
+                web.ServerRunner(parts.inlet, shutdown_timeout=settings.ack_deadline),
+                name="receiver.listen",
+                host=public.host,
+                port=public.port,
+            ) as port,
+        ):
+            log.info("receiver.started", version=__version__, listen=port, ops=ops_port)
+            on_ready({"listen": port, "ops": ops_port})
+            await stop.wait()
+            log.info("receiver.stopping")
+        await parts.inbox.close()
+    finally:
+        await parts.client.aclose()
     log.info("receiver.stopped")
+
+
+class _Parts:
+    """Everything that runs, joined."""
+
+    def __init__(
+        self,
+        redis: RedisSettings,
+        stream: StreamSettings,
+        settings: ReceiverSettings,
+        *,
+        sources: Sequence[SourceSettings],
+        clock: Clock,
+    ) -> None:
+        registry = CollectorRegistry()
+        metrics = ReceiverMetrics(registry)
+        health = Health(clock)
+        keys = Keys(redis.prefix)
+        self.client = connect(redis.url.get_secret_value(), timeout=settings.ack_deadline / 2)
+        writer = Writer(self.client, keys, dedupe_window=stream.dedupe_window)
+        self.inbox = Inbox(writer, metrics=metrics, deadline=settings.ack_deadline)
+        webhook = Webhook(
+            path=settings.path,
+            sources={source.name: _source(source) for source in sources},
+            max_body=settings.max_body,
+            max_age=settings.max_age,
+            inbox=self.inbox,
+            quarantine=writer.quarantine,
+            keys=keys,
+            clock=clock,
+            metrics=metrics,
+        )
+        self.inlet = Inlet(webhook.handle, max_body=settings.max_body)
+        keeper = _Durability(webhook, health, metrics, asked=settings.durability)
+        self.watch = StoreWatch(
+            self.client, health=health, clock=clock, on_durability=keeper.learnt
+        )
+        self.ops = ops_application(
+            name="agora-sidecar receiver",
+            health=health,
+            registry=registry,
+            status=_Status(settings=settings, sources=sources, health=health, watch=self.watch),
+        )
 
 
 def _source(settings: SourceSettings) -> Source:

@@ -24,10 +24,11 @@ from aiohttp import web
 from agora_sidecar.agora.errors import NotificationError, SignatureError, UnreadableError
 from agora_sidecar.agora.notifications import Notification, payload_bytes, read_notification
 from agora_sidecar.agora.signatures import SigningSecret, verify
+from agora_sidecar.entry import Fields, notification_fields, quarantine_fields
 from agora_sidecar.keys import Keys
 from agora_sidecar.process.clock import Clock
 from agora_sidecar.store import StoreError
-from agora_sidecar.stream import Append, Fields, Outcome, notification_fields, quarantine_fields
+from agora_sidecar.stream import Append, Outcome
 from receiver.inbox import Inbox
 from receiver.metrics import ReceiverMetrics
 

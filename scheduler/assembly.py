@@ -101,14 +101,15 @@ def publisher(store: Redis, keys: Keys) -> Publish:
     """Writes the list where readers find it; no firewall is ever fed from there."""
 
     async def publish(snapshot: dict[str, Any]) -> None:
-        values: dict[str | bytes, str | bytes] = {
+        hset: Any = store.hset  # the driver types its mapping invariantly
+        values = {
             "revision": str(snapshot["revision"]),
             "lastGoodPoll": str(snapshot["lastGoodPoll"] or ""),
             "addresses": msgspec.json.encode(snapshot["addresses"]),
         }
         try:
             with store_errors():
-                await store.hset(keys.allowlist, mapping=values)
+                await hset(keys.allowlist, mapping=values)
         except StoreError as error:
             log.warning("allowlist.not_published", kind=error.kind, why=error.detail)
 

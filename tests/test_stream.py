@@ -6,18 +6,10 @@ from pathlib import Path
 import pytest
 
 from agora_sidecar.agora.notifications import read_notification
+from agora_sidecar.entry import finding_fields, notification_fields, read_entry, rfc3339
 from agora_sidecar.keys import Keys
 from agora_sidecar.store import Redis, StoreError, connect
-from agora_sidecar.stream import (
-    Append,
-    GroupReader,
-    Outcome,
-    Writer,
-    finding_fields,
-    notification_fields,
-    read_entry,
-    rfc3339,
-)
+from agora_sidecar.stream import Append, GroupReader, Outcome, Writer
 
 KEYS = Keys()
 pytestmark = pytest.mark.integration

@@ -17,9 +17,9 @@ import structlog
 from agora_sidecar.agora.errors import AgoraError
 from agora_sidecar.agora.events import decode_details
 from agora_sidecar.agora.notifications import Notification, read_details, read_notification
+from agora_sidecar.entry import Entry
 from agora_sidecar.process.clock import Clock
 from agora_sidecar.store import StoreError
-from agora_sidecar.stream import Entry
 from scheduler.recordings.evidence import is_recording_event, of_event
 from scheduler.recordings.ledger import (
     Change,

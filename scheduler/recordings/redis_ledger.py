@@ -13,9 +13,9 @@ from typing import Any, cast
 import msgspec
 import structlog
 
+from agora_sidecar.entry import Fields, finding_fields
 from agora_sidecar.keys import Keys
 from agora_sidecar.store import Redis, StoreError, store_errors
-from agora_sidecar.stream import Fields, finding_fields
 from scheduler.recordings.ledger import (
     Change,
     ConflictError,

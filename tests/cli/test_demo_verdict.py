@@ -1,7 +1,7 @@
 from dataclasses import dataclass, field
 
 from agora_sidecar.cli.demo.verdict import CLOSED, judge
-from agora_sidecar.stream import Entry
+from agora_sidecar.entry import Entry
 
 
 @dataclass

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 
+from agora_sidecar.entry import Fields
 from agora_sidecar.store import StoreError
-from agora_sidecar.stream import Append, Fields, Outcome
+from agora_sidecar.stream import Append, Outcome
 
 
 class FakeWriter:

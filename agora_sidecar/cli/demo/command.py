@@ -39,11 +39,13 @@ def _perform(seconds: float, *, seed: int) -> dict[str, Any] | None:
     from agora_sidecar.cli.demo import namespace, stage
     from agora_sidecar.cli.demo.performance import Performance
     from agora_sidecar.cli.embedded import NoServerError
+    from agora_sidecar.process.logs import configure
     from agora_sidecar.process.serving import run
 
     reason = "" if namespace.inside() else namespace.why_not()
     if not reason and not namespace.inside():
         namespace.enter(sys.argv[1:])
+    configure(format="console", level="error")  # what the demo says is not a log
     performance = Performance(seconds=seconds, seed=seed, no_nftables=reason)
     try:
         run(performance.main)

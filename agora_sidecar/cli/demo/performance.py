@@ -84,7 +84,7 @@ class Performance:
                 self.report = self._summary(parts, verdict, seconds=time.monotonic() - began)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        self._console.print(_sentences(self.report), highlight=False)
+        self._console.print(_sentences(self.report), highlight=False, soft_wrap=True)
 
     @asynccontextmanager
     async def _staged(self, folder: Path) -> AsyncIterator[_Parts]:

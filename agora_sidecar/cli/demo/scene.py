@@ -12,9 +12,9 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from agora_sidecar.cli.demo.verdict import CLOSED, FINDING
+from agora_sidecar.entry import Entry, read_entry
 from agora_sidecar.keys import Keys
 from agora_sidecar.store import Redis, StoreError, store_errors
-from agora_sidecar.stream import Entry, read_entry
 
 LOOK_EVERY = 0.3
 """Seconds between two looks at what cannot tell by itself."""

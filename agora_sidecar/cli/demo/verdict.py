@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from agora_sidecar.stream import Entry
+from agora_sidecar.entry import Entry
 
 FINDING = "io.agora.sidecar.recording."
 CLOSED = FINDING + "closed"

@@ -11,10 +11,11 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from agora_sidecar.agora.notifications import read_notification
+from agora_sidecar.entry import Entry, finding_fields, notification_fields
 from agora_sidecar.keys import GROUP, Keys
 from agora_sidecar.process.clock import SystemClock
 from agora_sidecar.store import Redis, StoreError
-from agora_sidecar.stream import Entry, GroupReader, finding_fields, notification_fields
+from agora_sidecar.stream import GroupReader
 from scheduler.recordings.intake import RECLAIM_IDLE, Intake
 from scheduler.recordings.ledger import Change, ConflictError
 from scheduler.recordings.metrics import RecordingMetrics
