@@ -6,6 +6,7 @@ facts as extension attributes; all values strings; `data` exactly the bytes that
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -44,9 +45,13 @@ def rfc3339(*candidates_ms: int | None) -> str:
     """The first of these Unix milliseconds that a calendar can write, as RFC 3339 in UTC."""
     for ms in candidates_ms:
         if ms is not None and 0 < ms <= LAST_MS:
-            moment = datetime.fromtimestamp(ms // 1000, UTC)
-            return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03}Z"
+            return f"{_second(ms // 1000)}.{ms % 1000:03}Z"
     return "1970-01-01T00:00:00.000Z"
+
+
+@lru_cache(maxsize=1024)  # events come in bursts: most fall into the same few seconds
+def _second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def notification_fields(

@@ -11,9 +11,9 @@
 | `{ncs}:due` | sorted set | while recordings are open | scheduler | scheduler |
 | `{ncs}:allowlist` | hash | until overwritten | scheduler | readers; no firewall is fed from it |
 | `{ncs}:lease:<name>` | string | the lease's length | scheduler | scheduler |
-| `{ncs}:lease:<name>:fence` | string | for ever: it only grows | scheduler | scheduler |
+| `{ncs}:lease:<name>:fence` | string | for ever; it only grows | scheduler | scheduler |
 
-The braces are a Redis Cluster hash tag: one shard's keys share a slot, so one script may touch them.
+The braces are a Redis Cluster hash tag: a shard's keys share a slot, so one script may touch them.
 """
 
 GROUP = "sidecar"

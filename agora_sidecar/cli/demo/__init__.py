@@ -2,7 +2,7 @@
 
 `namespace` gets a private network where the kernel allows it; `stage` starts the store, the
 emulator, the receiver and the scheduler as they are deployed; `business` is the business server
-that starts and stops recordings; `stranger` knocks; `scene` watches what comes of it; `view` shows it;
-`verdict` compares what was acknowledged with what is on the stream (pure); `performance` joins
-them; `command` is the command line's part.
+that starts and stops recordings; `stranger` knocks; `scene` watches what comes of it; `view`
+shows it; `verdict` compares what was acknowledged with what is on the stream (pure);
+`performance` joins them; `command` is the command line's part.
 """

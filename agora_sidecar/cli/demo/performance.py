@@ -246,13 +246,23 @@ def _sentences(report: dict[str, Any]) -> str:
     answers = ", ".join(f"{number} x {answer}" for answer, number in report["answers"].items())
     told = ", ".join(f"{number} by {who}" for who, number in report["toldBy"].items())
     recordings, addresses = report["recordings"], report["addresses"]
-    return f"""
-callbacks   {report["sent"]} sent ({report["neverSent"]} notices lost on their way), answers: {answers}
-stream      {report["stored"]} events stored, {report["duplicates"]} duplicates recognised, \
-{report["lost"]} lost, {report["doubled"]} doubled, {report["altered"]} altered
-recordings  {recordings["started"]} started, {recordings["closed"]} closed ({told})
-addresses   {addresses["rotations"]} rotations, {addresses["added"]} added, \
-{addresses["retired"]} retired after their grace
-nftables    {report["nftables"]}; a stranger tried {report["stranger"]["tried"]} times, \
-{report["stranger"]["admitted"]} admitted
-{"OK" if report["ok"] else "FAILED"} after {report["seconds"]} s"""
+    stranger, never = report["stranger"], report["neverSent"]
+    lines = (
+        f"callbacks   {report['sent']} sent ({never} notices lost on their way): {answers}",
+        (
+            f"stream      {report['stored']} events stored, "
+            f"{report['duplicates']} duplicates recognised, {report['lost']} lost, "
+            f"{report['doubled']} doubled, {report['altered']} altered"
+        ),
+        f"recordings  {recordings['started']} started, {recordings['closed']} closed ({told})",
+        (
+            f"addresses   {addresses['rotations']} rotations, {addresses['added']} added, "
+            f"{addresses['retired']} retired after their grace"
+        ),
+        (
+            f"nftables    {report['nftables']}; a stranger knocked {stranger['tried']} times, "
+            f"{stranger['admitted']} got in"
+        ),
+        f"{'OK' if report['ok'] else 'FAILED'} after {report['seconds']} s",
+    )
+    return "\n" + "\n".join(lines)

@@ -141,7 +141,8 @@ async def _ready(name: str, child: asyncio.subprocess.Process, *, ops_port: int,
                     if (await client.get(url)).status_code == 200:
                         return
                 await asyncio.sleep(0.05)
-    words = " / ".join(log.read_text(errors="replace").splitlines()[-3:])
+    text = await asyncio.to_thread(log.read_text, errors="replace")
+    words = " / ".join(text.splitlines()[-3:])
     raise StageError(f"the {name} did not become ready: {words or 'it said nothing'}")
 
 
