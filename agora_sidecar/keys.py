@@ -2,11 +2,11 @@
 
 | key | type | lifetime | written by | read by |
 |---|---|---|---|---|
-| `{ncs}:events` | stream | trimmed by age and count | receiver, scheduler (findings) | **public** |
-| `{ncs}:quarantine` | stream | trimmed like the events | receiver | operators |
+| `{ncs}:events` | stream | for ever: nothing trims it yet | receiver, scheduler (findings) | **public** |
+| `{ncs}:quarantine` | stream | for ever, like the events | receiver | operators |
 | `{ncs}:seen:<source>:<noticeId>` | string | `dedupe_window` | receiver | receiver |
 | `{ncs}:same:<source>:<digest>` | string | `dedupe_window` | receiver | receiver |
-| `{ncs}:hints` | stream | short | receiver | scheduler |
+| `{ncs}:hints` | stream | not written yet | receiver | scheduler |
 | `{ncs}:recording:<sid>` | hash | `keep`, once closed | scheduler | **public** |
 | `{ncs}:due` | sorted set | while recordings are open | scheduler | scheduler |
 | `{ncs}:allowlist` | hash | until overwritten | scheduler | readers; no firewall is fed from it |

@@ -78,12 +78,14 @@ def allowlist_sync(
 
 def _targets(settings: AllowlistSettings) -> Sequence[Target]:
     found: list[Target] = []
+    ports = [target.port for target in settings.targets if isinstance(target, NftablesSettings)]
     for target in settings.targets:
         if isinstance(target, NftablesSettings):
             found.append(
                 NftablesTarget(
                     port=target.port,
                     mode=target.mode,
+                    ports=ports,
                     # the operator's own addresses stand beside the vendor's
                     max_entries=settings.max_entries + len(settings.also_allow),
                 )

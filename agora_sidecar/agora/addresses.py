@@ -1,9 +1,9 @@
 """The address list's answer -> what its hosts say, or why not.
 
 `GET /v1/ncs/ip` (the reference) and `/v2/ncs/ip` (the notification pages) have the same body:
-`{"data": {"service": {"hosts": [{"primaryIP": "192.0.2.1"}]}}}`. Only `primaryIP` matters, the vendor
-says; prose spells it `PrimaryIP`, so case is ignored. Whether a value is an address that may be let
-in is not decided here.
+`{"data": {"service": {"hosts": [{"primaryIP": "192.0.2.1"}]}}}`. Only `primaryIP` matters, the
+vendor says; prose spells it `PrimaryIP`, so case is ignored. Whether a value is an address that may
+be let in is not decided here.
 """
 
 from typing import Any

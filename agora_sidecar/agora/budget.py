@@ -1,4 +1,4 @@
-"""One budget of calls for one account: a token bucket on a clock that can be injected.
+"""One budget of calls for one account: evenly spaced turns on a clock that can be injected.
 
 Docs-Source `integration-best-practices.md`: 10 requests a second; more are answered 429.
 """
@@ -20,8 +20,12 @@ class Budget:
     async def take(self) -> None:
         """Wait for a turn."""
         async with self._turn:
-            now = self._clock.monotonic()
             # calls begin evenly spaced: a burst after a pause could meet the tail of the last one
-            if self._next > now:
+            while (now := self._clock.monotonic()) < self._next:
                 await self._clock.sleep(self._next - now)
-            self._next = max(self._next, now) + self._interval
+            # from now, not from when the turn was due: after a stall there is nothing to catch up
+            self._next = now + self._interval
+
+    def hold_off(self, seconds: float) -> None:
+        """Let no call begin for so long: the vendor said that there were too many."""
+        self._next = max(self._next, self._clock.monotonic() + seconds)

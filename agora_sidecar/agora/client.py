@@ -2,8 +2,8 @@
 
 A host that is slow, gone, lying (HTML, an odd route) or answers 5xx is left for the next one within
 the call's deadline, where that is safe; the one that answered is asked first from then on, until
-`HOME_AFTER`. Starting something is only tried elsewhere when the connection was never made: the
-vendor may have received the rest.
+`hosts.HOME_AFTER`. Starting something is only tried elsewhere when the connection was never made:
+the vendor may have received the rest.
 """
 
 import asyncio
@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote, urlsplit
 
 import httpx
 import msgspec
@@ -20,10 +19,13 @@ import structlog
 from agora_sidecar.agora.budget import Budget
 from agora_sidecar.agora.errors import (
     ApiError,
+    RefusedError,
     RetryLaterError,
     SlowDownError,
     UnexpectedAnswerError,
 )
+from agora_sidecar.agora.hosts import Hosts, host_name
+from agora_sidecar.agora.paths import cloud_recording_path, task_path
 from agora_sidecar.agora.recordings import Recording
 from agora_sidecar.agora.replies import QueryReply, StopReply, decipher, read_query, read_stop
 from agora_sidecar.process.clock import Clock
@@ -32,10 +34,29 @@ log = structlog.get_logger()
 
 MAX_ANSWER = 1024 * 1024
 """Bytes; the largest documented answers are tens of KiB."""
-HOME_AFTER = 60.0
-"""Seconds after which the preferred host is tried first again."""
+SLOW_DOWN = 1.0
+"""Seconds without any call after the vendor said there were too many: it counts by the second."""
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
 """Failures of which it is certain that the host received nothing."""
+TASK_NAMES = ("serverResponse", "resourceId", "sid")
+"""What an answer about a task has at least one of: another JSON object is somebody else's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """`names`: an answer has one of them. `repeatable`: even if it may have been received.
+
+    `patient`: a host that was reached may use all the time there is, as asking another one after
+    that is useless (a synchronous stop) or forbidden (acquire, start).
+    """
+
+    call: str
+    method: str
+    path: str
+    names: tuple[str, ...]
+    body: Mapping[str, Any] | None = None
+    repeatable: bool = True
+    patient: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +85,7 @@ class Client:
         stop_timeout: float = 30.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._base_urls = tuple(url.rstrip("/") for url in base_urls)
+        self._hosts = Hosts(base_urls)
         self._clock = clock
         self._budget = Budget(requests_per_second, clock=clock)
         self._timeout = timeout
@@ -76,8 +97,6 @@ class Client:
             timeout=timeout,
             follow_redirects=False,
         )
-        self._preferred = 0
-        self._left_home = 0.0
         self._answered: set[str] = set()
 
     async def __aenter__(self) -> Self:
@@ -105,10 +124,9 @@ class Client:
         self, app_id: str, *, cname: str, uid: str, client_request: Mapping[str, Any]
     ) -> str:
         """A resource id, valid for one start within five minutes (two seconds are advised)."""
-        path = f"/v1/apps/{quote(app_id, safe='')}/cloud_recording/acquire"
+        path = cloud_recording_path("acquire", app_id, "acquire")
         body = {"cname": cname, "uid": uid, "clientRequest": client_request}
-        answer = await self._call("acquire", "POST", path, body=body, repeatable=False)
-        return _required(answer.body, "resourceId", call="acquire")
+        return await self._begin("acquire", path, body, name="resourceId")
 
     async def start(
         self,
@@ -121,135 +139,144 @@ class Client:
         client_request: Mapping[str, Any],
     ) -> str:
         """The sid of a recording that was started."""
-        path = (
-            f"/v1/apps/{quote(app_id, safe='')}/cloud_recording"
-            f"/resourceid/{quote(resource_id, safe='')}/mode/{quote(mode, safe='')}/start"
-        )
+        place = ("resourceid", resource_id, "mode", mode, "start")
+        path = cloud_recording_path("start", app_id, *place)
         body = {"cname": cname, "uid": uid, "clientRequest": client_request}
-        answer = await self._call("start", "POST", path, body=body, repeatable=False)
-        return _required(answer.body, "sid", call="start")
+        return await self._begin("start", path, body, name="sid")
 
     async def query(self, recording: Recording) -> QueryReply:
         """What the vendor knows of a task now."""
-        answer = await self._call("query", "GET", _path(recording, "query"))
+        request = _Request("query", "GET", task_path("query", recording), TASK_NAMES)
+        answer = await self._call(request, timeout=self._timeout)
         return read_query(answer.body, host=answer.host)
 
     async def stop(self, recording: Recording, *, async_stop: bool = True) -> StopReply:
         """Let a recording end; with `async_stop` answered at once, otherwise after the upload."""
-        body = {
-            "cname": recording.cname,
-            "uid": recording.uid,
-            "clientRequest": {"async_stop": async_stop},
-        }
+        request = _Request(
+            "stop",
+            "POST",
+            task_path("stop", recording),
+            TASK_NAMES,
+            body={
+                "cname": recording.cname,
+                "uid": recording.uid,
+                "clientRequest": {"async_stop": async_stop},
+            },
+            patient=not async_stop,
+        )
         timeout = self._timeout if async_stop else self._stop_timeout
-        path = _path(recording, "stop")
-        answer = await self._call("stop", "POST", path, body=body, timeout=timeout)
+        answer = await self._call(request, timeout=timeout)
         return read_stop(answer.body, host=answer.host)
 
     async def ncs_ip(self, path: str = "/v1/ncs/ip") -> bytes:
         """The address list's body as it came; /v1 and /v2 are both documented."""
-        return (await self._call("ncs_ip", "GET", path)).raw
+        request = _Request("ncs_ip", "GET", path, ("data",))
+        return (await self._call(request, timeout=self._timeout)).raw
 
-    async def _call(
-        self,
-        call: str,
-        method: str,
-        path: str,
-        *,
-        body: Mapping[str, Any] | None = None,
-        repeatable: bool = True,
-        timeout: float | None = None,
-    ) -> _Answer:
-        try:
-            async with asyncio.timeout(timeout or self._timeout):
-                return await self._from_any_host(call, method, path, body=body, again=repeatable)
-        except TimeoutError as error:
-            raise RetryLaterError(call, reason="no answer in time") from error
+    async def _begin(self, call: str, path: str, body: Mapping[str, Any], *, name: str) -> str:
+        """What the vendor names a thing that begins to exist by this call."""
+        request = _Request(call, "POST", path, (name,), body=body, repeatable=False, patient=True)
+        answer = await self._call(request, timeout=self._timeout)
+        value = answer.body[name]
+        if not isinstance(value, str) or not value:
+            reason = f"no {name} in the answer"
+            raise UnexpectedAnswerError(call, host=answer.host, status=200, reason=reason)
+        return value
 
-    async def _from_any_host(
-        self, call: str, method: str, path: str, *, body: Mapping[str, Any] | None, again: bool
-    ) -> _Answer:
+    async def _call(self, request: _Request, *, timeout: float) -> _Answer:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
         problem: ApiError | None = None
-        for number in self._order():
+        asked = self._hosts.order(self._clock.monotonic())
+        for url in asked:
+            if problem is not None and loop.time() >= deadline:
+                break
             try:
-                answer = await self._from_host(call, method, self._base_urls[number] + path, body)
+                answer = await self._from_host(request, url, deadline, last=url == asked[-1])
             except (RetryLaterError, UnexpectedAnswerError) as error:
+                self._leave(request, error)
                 problem = problem or error
-                if isinstance(error, SlowDownError) or not (again or _never_sent(error)):
-                    raise
-                log.debug("agora.host_skipped", call=call, host=error.host, why=str(error))
-                continue
-            self._settle_on(number, problem)
-            return answer
-        raise problem or RetryLaterError(call, reason="no host")
+            except ApiError:
+                self._settle(url, asked, problem)  # not what was asked for, but the vendor's word
+                raise
+            else:
+                self._settle(url, asked, problem)
+                return answer
+        raise problem or RetryLaterError(request.call, reason="no host is configured")
+
+    def _leave(self, request: _Request, error: ApiError) -> None:
+        """Go on to the next host, or raise where that is no help or not safe."""
+        if isinstance(error, SlowDownError):
+            self._budget.hold_off(SLOW_DOWN)
+            raise error
+        if not (request.repeatable or isinstance(error.__cause__, NEVER_SENT)):
+            raise error
+        log.debug("agora.host_skipped", call=request.call, host=error.host, why=str(error))
+
+    def _settle(self, url: str, asked: Sequence[str], problem: ApiError | None) -> None:
+        left = self._hosts.settle(url, asked=asked, now=self._clock.monotonic())
+        if left is not None:
+            log.warning(
+                "agora.host_failed",
+                host=host_name(left),
+                instead=host_name(url),
+                why=str(problem),
+            )
 
     async def _from_host(
-        self, call: str, method: str, url: str, body: Mapping[str, Any] | None
+        self, request: _Request, url: str, deadline: float, *, last: bool
     ) -> _Answer:
-        host = urlsplit(url).netloc
-        await self._budget.take()
-        # one host may not use up the time of the others
-        share = self._timeout if len(self._base_urls) == 1 else self._timeout / 2
+        host = host_name(url)
         try:
-            async with asyncio.timeout(share):
-                status, raw, request_id = await self._send(method, url, body)
-        except (httpx.HTTPError, TimeoutError) as error:
-            raise RetryLaterError(call, host=host, reason=type(error).__name__) from error
-        log.debug("agora.call", call=call, host=host, status=status, request_id=request_id)
-        answer = decipher(call, host=host, status=status, body=raw)
+            async with asyncio.timeout_at(deadline):
+                await self._budget.take()
+        except TimeoutError as error:
+            raise RetryLaterError(request.call, reason="no turn in time") from error
+        status, raw = await self._exchange(request, url, deadline, last=last)
+        body = decipher(request.call, host=host, status=status, body=raw)
+        if not any(name in body for name in request.names):
+            reason = f"no {' or '.join(request.names)} in the answer"
+            raise UnexpectedAnswerError(request.call, host=host, status=status, reason=reason)
         self._answered.add(host)
-        return _Answer(host, answer, raw)
+        return _Answer(host, body, raw)
 
-    async def _send(
-        self, method: str, url: str, body: Mapping[str, Any] | None
-    ) -> tuple[int, bytes, str]:
-        content = None if body is None else msgspec.json.encode(body)
-        headers = {} if body is None else {"Content-Type": "application/json;charset=utf-8"}
-        async with self._http.stream(method, url, content=content, headers=headers) as response:
-            raw = bytearray()
-            async for chunk in response.aiter_bytes():
-                raw += chunk
-                if len(raw) > MAX_ANSWER:
-                    raw = bytearray()  # deciphered as what it is: not the vendor's answer
-                    break
-            return response.status_code, bytes(raw), response.headers.get("X-Request-Id", "")
+    async def _exchange(
+        self, request: _Request, url: str, deadline: float, *, last: bool
+    ) -> tuple[int, bytes]:
+        host = host_name(url)
+        left = deadline - asyncio.get_running_loop().time()
+        # half of what is left, so that a host that is gone does not use up the others' time
+        share = left if last else left / 2
+        try:
+            async with asyncio.timeout(left if request.patient else share):
+                # to connect is TCP, then TLS: each may take this
+                status, raw, request_id = await self._send(request, url, connect=share / 2)
+        except httpx.InvalidURL as error:
+            raise RefusedError(request.call, host=host, reason="not a URL") from error
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise RetryLaterError(request.call, host=host, reason=type(error).__name__) from error
+        log.debug("agora.call", call=request.call, host=host, status=status, request_id=request_id)
+        return status, raw
 
-    def _order(self) -> list[int]:
-        """Numbers of the hosts: the one that works, then the others in the configured order."""
-        if self._clock.monotonic() - self._left_home > HOME_AFTER:
-            self._preferred = 0
-        others = [n for n in range(len(self._base_urls)) if n != self._preferred]
-        return [self._preferred, *others]
-
-    def _settle_on(self, number: int, problem: ApiError | None) -> None:
-        if number == self._preferred:
-            return
-        log.warning(
-            "agora.host_failed",
-            host=urlsplit(self._base_urls[self._preferred]).netloc,
-            instead=urlsplit(self._base_urls[number]).netloc,
-            why=str(problem),
-        )
-        self._preferred = number
-        self._left_home = self._clock.monotonic()
+    async def _send(self, request: _Request, url: str, *, connect: float) -> tuple[int, bytes, str]:
+        content = None if request.body is None else msgspec.json.encode(request.body)
+        headers = {} if content is None else {"Content-Type": "application/json;charset=utf-8"}
+        async with self._http.stream(
+            request.method,
+            url + request.path,
+            content=content,
+            headers=headers,
+            timeout=httpx.Timeout(None, connect=connect),
+        ) as response:
+            request_id = response.headers.get("X-Request-Id", "")
+            return response.status_code, await _read(response), request_id
 
 
-def _never_sent(error: ApiError) -> bool:
-    return isinstance(error.__cause__, NEVER_SENT)
-
-
-def _path(recording: Recording, verb: str) -> str:
-    app_id, resource_id, sid, mode = (
-        quote(part, safe="")
-        for part in (recording.app_id, recording.resource_id, recording.sid, recording.mode)
-    )
-    return (
-        f"/v1/apps/{app_id}/cloud_recording/resourceid/{resource_id}/sid/{sid}/mode/{mode}/{verb}"
-    )
-
-
-def _required(answer: Mapping[str, Any], name: str, *, call: str) -> str:
-    value = answer.get(name)
-    if not isinstance(value, str) or not value:
-        raise UnexpectedAnswerError(call, status=200, reason=f"no {name} in the answer")
-    return value
+async def _read(response: httpx.Response) -> bytes:
+    """The body; nothing of one that is too long, which is then no answer of the vendor's."""
+    raw = bytearray()
+    async for chunk in response.aiter_bytes():
+        raw += chunk
+        if len(raw) > MAX_ANSWER:
+            return b""
+    return bytes(raw)

@@ -114,6 +114,7 @@ class SliceStart:
     discontinue_ms: int | None
     stream_uid: str
     track_type: str
+    mixed_all_user: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

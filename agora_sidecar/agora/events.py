@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from agora_sidecar.agora import details as d
+from agora_sidecar.agora import fields
 from agora_sidecar.agora.details import Details, Raw
 from agora_sidecar.agora.recordings import File, read_files
 
@@ -18,13 +19,13 @@ CLOUD_RECORDING = 3
 
 
 def _int(raw: Raw, *keys: str) -> int | None:
-    values = (raw.get(key) for key in keys)
-    return next((value for value in values if type(value) is int), None)
+    values = (fields.number(raw.get(key)) for key in keys)
+    return next((value for value in values if value is not None), None)
 
 
 def _text(raw: Raw, *keys: str) -> str:
-    values = (raw.get(key) for key in keys)
-    return next((value for value in values if isinstance(value, str)), "")
+    values = (fields.text(raw.get(key)) for key in keys)
+    return next((value for value in values if value), "")
 
 
 def _files(raw: Raw) -> tuple[File, ...]:
@@ -41,17 +42,13 @@ def _error(raw: Raw) -> Details:
     )
 
 
-def _failover(raw: Raw) -> Details:
-    number = _int(raw, "newUid")  # a Number here, a String everywhere else
-    return d.SessionFailover(_text(raw, "newUid") if number is None else str(number))
-
-
 def _slice(raw: Raw) -> Details:
     return d.SliceStart(
         start_ms=_int(raw, "startUtcMs"),
         discontinue_ms=_int(raw, "discontinueUtcMs"),
-        stream_uid=_text(raw, "streamUid"),
+        stream_uid=fields.uid(raw.get("streamUid")),
         track_type=_text(raw, "trackType"),
+        mixed_all_user=fields.flag(raw.get("mixedAllUser")),
     )
 
 
@@ -59,14 +56,13 @@ def _stream(kind: str) -> Callable[[Raw], Details]:
     def state(raw: Raw) -> Details:
         # the pages write UtcMs, real traffic has utcMs
         at = _int(raw, "utcMs", "UtcMs")
-        return d.StreamState(kind, _text(raw, "streamUid"), _int(raw, "state"), at)
+        return d.StreamState(kind, fields.uid(raw.get("streamUid")), _int(raw, "state"), at)
 
     return state
 
 
 def _vod(raw: Raw) -> Details:
-    info = raw.get("aliVodInfo")
-    return d.VodStarted(_text(info, "videoId") if isinstance(info, Mapping) else "")
+    return d.VodStarted(_text(fields.mapping(raw.get("aliVodInfo")), "videoId"))
 
 
 def _web_stopped(raw: Raw) -> Details:
@@ -99,7 +95,7 @@ _EVENTS: Mapping[int, tuple[str, Callable[[Raw], Details]]] = {
     ),
     4: ("cloud_recording_file_infos", lambda raw: d.FileInfos(_files(raw))),
     11: ("session_exit", lambda raw: d.SessionExit(_int(raw, "exitStatus"))),
-    12: ("session_failover", _failover),
+    12: ("session_failover", lambda raw: d.SessionFailover(fields.uid(raw.get("newUid")))),
     30: ("uploader_started", lambda raw: d.UploaderStarted(_int(raw, "status"))),
     31: ("uploaded", lambda raw: d.Uploaded(_int(raw, "status"), _files(raw))),
     32: ("backuped", lambda raw: d.Backuped(_int(raw, "status"), _files(raw))),

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agora_sidecar.agora import fields
+
 INDIVIDUAL = "individual"
 MIX = "mix"
 WEB = "web"
@@ -69,21 +71,14 @@ def _file(item: Any) -> File | None:
         return File(item) if item else None
     if not isinstance(item, Mapping):
         return None
-    name = item.get("fileName") or item.get("filename")
-    if not isinstance(name, str):
+    name = fields.text(item.get("fileName")) or fields.text(item.get("filename"))
+    if not name:
         return None
-    mixed, playable, start = (
-        item.get(key) for key in ("mixedAllUser", "isPlayable", "sliceStartTime")
-    )
     return File(
         name=name,
-        track_type=_text(item.get("trackType")),
-        uid=_text(item.get("uid")),
-        mixed_all_user=mixed if isinstance(mixed, bool) else None,
-        is_playable=playable if isinstance(playable, bool) else None,
-        slice_start_ms=start if type(start) is int else None,
+        track_type=fields.text(item.get("trackType")),
+        uid=fields.uid(item.get("uid")),
+        mixed_all_user=fields.flag(item.get("mixedAllUser")),
+        is_playable=fields.flag(item.get("isPlayable")),
+        slice_start_ms=fields.number(item.get("sliceStartTime")),
     )
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from agora_sidecar.agora import fields
 from agora_sidecar.agora.errors import (
     ApiError,
     CredentialsError,
@@ -38,7 +39,7 @@ BY_STATUS_AND_CODE: Mapping[tuple[int, int], Kind] = {
     (400, 400): CredentialsError,  # invalid_appid
     (404, 404): NoWorkerError,
 }
-BY_STATUS: Mapping[int, Kind] = {401: CredentialsError, 403: CredentialsError, 429: SlowDownError}
+BY_STATUS: Mapping[int, Kind] = {401: CredentialsError, 429: SlowDownError}
 APP_ID_MESSAGES = frozenset({"appid is invalid", "invalid appid"})
 
 UPLOADED = "uploaded"
@@ -78,19 +79,20 @@ def decipher(call: str, *, host: str, status: int, body: bytes) -> dict[str, Any
     if status == 200 and isinstance(value, dict):
         return value
     code, reason = _code_and_reason(value)
-    kind = _kind(status, code, reason, readable=isinstance(value, dict))
+    readable = isinstance(value, dict)
+    kind = _kind(status, code, reason, readable=readable)
+    reason = reason if readable else "not a JSON object"
     raise kind(call, host=host, status=status, code=code, reason=reason)
 
 
 def read_query(body: Mapping[str, Any], *, host: str) -> QueryReply:
     """A `query` answer of any mode; odd inner types are passed over."""
-    server = _mapping(body.get("serverResponse"))
-    status, start = server.get("status"), server.get("sliceStartTime")
+    server = fields.mapping(body.get("serverResponse"))
     return QueryReply(
         host=host,
-        status=status if type(status) is int else None,
+        status=fields.number(server.get("status")),
         files=_files(server),
-        slice_start_ms=start if type(start) is int else None,
+        slice_start_ms=fields.number(server.get("sliceStartTime")),
         uploading_status=_uploading(server),
         body=body,
     )
@@ -98,7 +100,7 @@ def read_query(body: Mapping[str, Any], *, host: str) -> QueryReply:
 
 def read_stop(body: Mapping[str, Any], *, host: str) -> StopReply:
     """A `stop` answer of any mode; odd inner types are passed over."""
-    server = _mapping(body.get("serverResponse"))
+    server = fields.mapping(body.get("serverResponse"))
     return StopReply(host, _uploading(server), _files(server), body)
 
 
@@ -110,12 +112,11 @@ def _json(body: bytes) -> Any:
 
 
 def _code_and_reason(value: Any) -> tuple[int | None, str]:
-    body = _mapping(value)
-    code, reason = body.get("code"), body.get("reason") or body.get("message")
-    return (
-        code if type(code) is int else None,
-        reason[:200] if isinstance(reason, str) else "",
-    )
+    body = fields.mapping(value)
+    reason = fields.text(body.get("reason")) or fields.text(body.get("message"))
+    # it goes into logs and terminals
+    printable = "".join(character if character.isprintable() else " " for character in reason[:200])
+    return fields.number(body.get("code")), printable
 
 
 def _kind(status: int, code: int | None, reason: str, *, readable: bool) -> Kind:
@@ -126,6 +127,8 @@ def _kind(status: int, code: int | None, reason: str, *, readable: bool) -> Kind
         return BY_STATUS[status]
     if status >= 500:
         return RetryLaterError
+    if status == 403 and readable:  # a proxy's 403 is a page
+        return CredentialsError
     if status == 400 and readable:
         return CredentialsError if reason.lower() in APP_ID_MESSAGES else RefusedError
     return UnexpectedAnswerError
@@ -136,8 +139,11 @@ def _extensions(server: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     services = server.get("extensionServiceState")
     if not isinstance(services, list):
         return []
-    found = (_mapping(service) for service in services)
-    return [_mapping(service.get("payload") or service.get("playload")) for service in found]
+    found = (fields.mapping(service) for service in services)
+    return [
+        fields.mapping(service.get("payload")) or fields.mapping(service.get("playload"))
+        for service in found
+    ]
 
 
 def _files(server: Mapping[str, Any]) -> tuple[File, ...]:
@@ -149,11 +155,7 @@ def _files(server: Mapping[str, Any]) -> tuple[File, ...]:
 
 def _uploading(server: Mapping[str, Any]) -> str:
     for place in (server, *_extensions(server)):
-        status = place.get("uploadingStatus")
-        if isinstance(status, str) and status:
+        status = fields.text(place.get("uploadingStatus"))
+        if status:
             return UNKNOWN if status == "unknow" else status
     return ""
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from agora_sidecar import __version__
-from agora_sidecar.cli import config, processes, recordings
+from agora_sidecar.cli import allowlist, config, processes, recordings
 from agora_sidecar.cli.demo.command import demo
 from agora_sidecar.cli.emulator import emulator
 
@@ -22,6 +22,7 @@ app.command()(processes.up)
 app.command()(processes.receiver)
 app.command()(processes.scheduler)
 app.command()(emulator)
+app.add_typer(allowlist.app, name="allowlist")
 app.add_typer(recordings.app, name="recordings")
 app.add_typer(config.app, name="config")
 

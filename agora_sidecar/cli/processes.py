@@ -33,7 +33,7 @@ def receiver(config: ConfigOption = "") -> None:
     async def main(stop: asyncio.Event) -> None:
         await _receive(document, stop)
 
-    _run(main)
+    _run(main, fast=True)
 
 
 def scheduler(config: ConfigOption = "") -> None:
@@ -73,11 +73,11 @@ def _prepare(config: str, *processes: Process) -> Loaded[Document]:
     return loaded
 
 
-def _run(main: Main) -> None:
+def _run(main: Main, *, fast: bool = False) -> None:
     from agora_sidecar.cli.embedded import NoServerError
 
     try:
-        run_process(main)
+        run_process(main, fast=fast)
     except* (ListenError, NoServerError) as group:
         for error in _leaves(group):
             typer.echo(str(error), err=True)

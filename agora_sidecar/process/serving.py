@@ -39,8 +39,12 @@ async def listening(
         await runner.cleanup()
 
 
-def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """Run a process until SIGTERM or SIGINT sets the event that `main` is given."""
+def run(main: Callable[[asyncio.Event], Awaitable[None]], *, fast: bool = False) -> None:
+    """Run a process until SIGTERM or SIGINT sets the event that `main` is given.
+
+    `fast` takes uvloop where it is installed. Not for a process that starts programs: uvloop loses
+    the race with a child that ends before its input is written (RuntimeError, handler is closed).
+    """
 
     async def until_stopped() -> None:
         stop = asyncio.Event()
@@ -49,11 +53,11 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
             loop.add_signal_handler(number, stop.set)
         await main(stop)
 
-    with asyncio.Runner(loop_factory=_loop) as runner:
+    with asyncio.Runner(loop_factory=_fast_loop if fast else None) as runner:
         runner.run(until_stopped())
 
 
-def _loop() -> asyncio.AbstractEventLoop:
+def _fast_loop() -> asyncio.AbstractEventLoop:
     try:
         import uvloop
     except ImportError:  # a platform without it

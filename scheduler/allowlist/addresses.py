@@ -56,13 +56,18 @@ class Book:
         }
 
 
-def observe(book: Book, listed: Collection[Address], *, now: float, grace: float) -> Book:
-    """The book after a good poll that named these addresses (at least one)."""
+def observe(
+    book: Book, listed: Collection[Address], *, now: float, grace: float, whole: bool = True
+) -> Book:
+    """The book after a good poll that named these addresses (at least one).
+
+    Where the answer was not `whole` (some of it was refused), nobody is counted as absent.
+    """
     entries = dict(book.entries)
     for address in listed:
         known = entries.get(address)
         entries[address] = Entry(known.first_seen if known else now, now)
-    for address in entries.keys() - set(listed):
+    for address in entries.keys() - set(listed) if whole else ():
         entries[address] = _missed(entries[address], grace=grace)
     return _revised(book, entries, last_good_poll=now)
 
@@ -79,6 +84,27 @@ def pass_time(book: Book, seconds: float) -> Book:
         elif left > seconds:
             entries[address] = replace(entry, grace_left=left - seconds)
     return _revised(book, entries, last_good_poll=book.last_good_poll)
+
+
+def make_room(book: Book, listed: Collection[Address], *, limit: int) -> Book:
+    """The book with at most `limit` addresses.
+
+    Those with the least grace left go first, then those that were absent from most polls. Who is
+    listed now never goes: a list that fits must always be admitted, however fast it rotates.
+    """
+    surplus = len(book.entries) - limit
+    if surplus <= 0:
+        return book
+    gone = sorted(
+        book.entries.keys() - set(listed),
+        key=lambda address: _expendable(book.entries[address]),
+    )[:surplus]
+    entries = {address: entry for address, entry in book.entries.items() if address not in gone}
+    return _revised(book, entries, last_good_poll=book.last_good_poll)
+
+
+def _expendable(entry: Entry) -> tuple[bool, float, int]:
+    return entry.active, entry.grace_left or 0.0, -entry.absences
 
 
 def _missed(entry: Entry, *, grace: float) -> Entry:

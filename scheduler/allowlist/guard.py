@@ -84,18 +84,18 @@ def why_refused(value: Any, *, accept_reserved: bool = False) -> str:
     return ""
 
 
-def check(active: Collection[Address], retiring: Collection[Address], *, max_entries: int) -> None:
-    """Refuse a wish that no target may be given.
+def check(active: Collection[Address], retiring: Collection[Address], *, limit: int) -> None:
+    """Refuse a wish that no target may be given; targets are made for `limit` addresses.
 
     Raises:
-        GuardError: it is empty, or larger than the targets are made for.
+        GuardError: nobody is active, or there are more than `limit`.
     """
     if not active:
         raise GuardError("empty", "no active address: an empty list would close or open everything")
-    if len(active) > max_entries:
-        raise GuardError("too_many_active", f"{len(active)} active; max_entries {max_entries}")
-    if len(retiring) > max_entries:
-        raise GuardError("too_many_retiring", f"{len(retiring)} in grace; at most {max_entries}")
+    if len(active) + len(retiring) > limit:
+        raise GuardError(
+            "too_many", f"{len(active)} active and {len(retiring)} retiring; the limit is {limit}"
+        )
 
 
 def _parsed(text: str) -> Address:

@@ -6,6 +6,9 @@ from hashlib import sha256
 
 from scheduler.allowlist.addresses import Address, in_order
 
+LAST_MOMENT = 1.5
+"""Seconds. A target that counts down by itself may end an address a moment before or after us."""
+
 Wish = Mapping[Address, float | None]
 """Addresses to admit: None for ever, or for so many seconds from now."""
 
@@ -54,21 +57,31 @@ class Plan:
         return "\n".join(lines if len(lines) > 1 else [f"{self.target}: nothing to do"])
 
 
+def expressible(wish: Wish, *, timed: bool) -> Wish:
+    """The wish as a target can have it: one that keeps no time admits until told otherwise."""
+    return wish if timed else dict.fromkeys(wish)
+
+
 def plan(target: str, current: Current | None, wish: Wish, *, form: str) -> Plan:
     """The difference between what is there (None: nothing) and what should be.
 
-    A remaining time that differs is no difference: the target counts it down by itself.
+    A remaining time that differs is no difference: the target counts it down by itself. Neither is
+    an address in its last moment, which one of the two may have ended already.
     """
     there = current.admitted if current else {}
     kept = [address for address in wish if address in there]
     return Plan(
         target=target,
-        add=in_order(address for address in wish if address not in there),
+        add=in_order(a for a in wish if a not in there and not _ends_now(wish[a])),
         retire=in_order(a for a in kept if wish[a] is not None and there[a] is None),
         restore=in_order(a for a in kept if wish[a] is None and there[a] is not None),
-        remove=in_order(address for address in there if address not in wish),
+        remove=in_order(a for a in there if a not in wish and not _ends_now(there[a])),
         reshape=_reshape(current, form),
     )
+
+
+def _ends_now(left: float | None) -> bool:
+    return left is not None and left < LAST_MOMENT
 
 
 def _reshape(current: Current | None, form: str) -> str:

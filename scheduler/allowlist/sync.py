@@ -7,26 +7,29 @@ does not keep the others from theirs.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 
 from agora_sidecar.agora.errors import AddressListError
 from agora_sidecar.process.clock import Clock
-from scheduler.allowlist.addresses import Address, Book, observe, pass_time
+from scheduler.allowlist.addresses import Address, Book, in_order, make_room, observe, pass_time
 from scheduler.allowlist.audit import Audit
 from scheduler.allowlist.book_file import BookFile, BookFileError
-from scheduler.allowlist.guard import GuardError, Judged, check, judge
+from scheduler.allowlist.guard import GuardError, Judged, check, judge, why_refused
 from scheduler.allowlist.metrics import AllowlistMetrics
-from scheduler.allowlist.plan import Plan, Wish, plan
+from scheduler.allowlist.plan import Plan, Wish, expressible, plan
+from scheduler.allowlist.report import Outcome, describe, describe_target
 from scheduler.allowlist.source import Source
 from scheduler.allowlist.targets import Target, TargetError
 
 log = structlog.get_logger()
 
 FIRST_RETRY = 15.0
-"""Seconds after a failed poll; doubled with each further one, up to the usual interval."""
+"""Seconds after a failure; doubled with each further one in a row, up to the usual interval."""
+NO_LIST = "no list is known yet"
 
 Publish = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -41,14 +44,10 @@ class Rules:
     accept_reserved: bool
     also_allow: Mapping[str, Address]
 
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one target stands: what it lacked, and what went wrong."""
-
-    target: str
-    plan: Plan | None
-    problem: str = ""
+    @property
+    def limit(self) -> int:
+        """Addresses that targets are made for: a list, and as many that are leaving."""
+        return 2 * self.max_entries
 
 
 class Sync:
@@ -76,26 +75,34 @@ class Sync:
         self._publish = publish
         self._book: Book | None = None
         self._aged_at = clock.monotonic()
-        self._failures = 0
+        self._failures = self._rounds = 0
         self._outcomes: dict[str, Outcome] = {}
         self._counted: dict[str, dict[str, int]] = {}
 
-    async def apply_last_known_good(self) -> None:
+    async def apply_last_known_good(self, cause: str = "start") -> None:
         """Bring the targets in line with what is on disk, before anything is asked."""
+        if not self._aged().entries:
+            await self._adopt()
         if self._aged().entries:
-            await self._apply(cause="start")
+            await self._apply(cause=cause)
 
     async def run_once(self, cause: str = "schedule") -> float | None:
         """Poll and apply; returns the seconds to the next poll if it should come earlier."""
-        again = await self._poll(cause)
+        polled = await self._poll(cause)
         if self._aged().entries:
+            await self._save()
             await self._apply(cause=cause)
-        await self._tell()
-        ends = [left for left in self._aged().retiring.values() if left < self._rules.poll_interval]
-        return min([*ends, *([] if again is None else [again])], default=None)
+        if self._publish is not None:
+            await self._publish(self.snapshot())
+        self._failures = 0 if polled else self._failures + 1
+        applied = all(self._in_sync(target) for target in self._targets)
+        self._rounds = 0 if polled and applied else self._rounds + 1
+        return self._next_round()
 
     async def plans(self) -> list[Outcome]:
-        """What each target lacks now; changes nothing."""
+        """What each target lacks now; changes nothing. Without a list nobody can tell."""
+        if not self._aged().entries:
+            return [Outcome(target.name, None, NO_LIST) for target in self._targets]
         return [await self._planned(target) for target in self._targets]
 
     async def uninstall(self) -> None:
@@ -105,41 +112,16 @@ class Sync:
 
     def snapshot(self) -> dict[str, Any]:
         """The list, its age and the targets, for `/status` and the commands."""
-        book, now = self._aged(), self._clock.now()
-        good = book.last_good_poll
-        return {
-            "revision": book.revision,
-            "lastGoodPoll": good,
-            "ageSeconds": None if good is None else round(max(0.0, now - good), 1),
-            "failedPolls": self._failures,
-            "addresses": [
-                {
-                    "address": str(address),
-                    "state": "active" if entry.active else "retiring",
-                    "firstSeen": entry.first_seen,
-                    "lastSeen": entry.last_seen,
-                    "secondsLeft": entry.grace_left,
-                }
-                for address, entry in book.entries.items()
-            ],
-            "alsoAllow": {name: str(a) for name, a in self._rules.also_allow.items()},
-            "targets": [
-                {
-                    "name": target.name,
-                    "form": target.form,
-                    "inSync": self._in_sync(target),
-                    "problem": self._outcomes[target.name].problem
-                    if target.name in self._outcomes
-                    else "not applied yet",
-                    "counted": self._counted.get(target.name, {}),
-                }
+        return describe(
+            self._aged(),
+            now=self._clock.now(),
+            failed_polls=self._failures,
+            also_allow=self._rules.also_allow,
+            targets=[
+                describe_target(target, self._outcomes.get(target.name), self._counted)
                 for target in self._targets
             ],
-        }
-
-    def _in_sync(self, target: Target) -> bool:
-        outcome = self._outcomes.get(target.name)
-        return outcome is not None and not outcome.problem
+        )
 
     def _aged(self) -> Book:
         """The book as of now; grace passes by the monotonic clock: a jump of dates costs none."""
@@ -151,12 +133,43 @@ class Sync:
         self._aged_at = monotonic
         return self._book
 
-    def _wish(self) -> Wish:
+    def _wish(self, target: Target) -> Wish:
         book = self._aged()
         own = dict.fromkeys(self._rules.also_allow.values())
-        return {**dict.fromkeys(book.active), **book.retiring, **own}
+        wish = {**dict.fromkeys(book.active), **book.retiring, **own}
+        return expressible(wish, timed=target.timed)
 
-    async def _poll(self, cause: str) -> float | None:
+    def _in_sync(self, target: Target) -> bool:
+        outcome = self._outcomes.get(target.name)
+        return outcome is None or not outcome.problem
+
+    def _next_round(self) -> float | None:
+        """Soon after a failure, slower with each in a row; in time for the end of a grace."""
+        usual = self._rules.poll_interval
+        soon = [left for left in self._aged().retiring.values() if left < usual]
+        if self._rounds:
+            soon.append(min(FIRST_RETRY * 2.0 ** min(self._rounds - 1, 20), usual))
+        return min(soon, default=None)
+
+    async def _adopt(self) -> None:
+        """Without a book, who is admitted now stays so until good polls say otherwise."""
+        found: set[Address] = set()
+        for target in self._targets:
+            with suppress(TargetError):  # said when it is to be applied
+                current = await target.read()
+                if current and current.form == target.form:
+                    found |= current.admitted.keys()
+        reserved, own = self._rules.accept_reserved, self._rules.also_allow.values()
+        found = {a for a in found if not why_refused(str(a), accept_reserved=reserved)} - set(own)
+        if found:
+            now = self._clock.now()
+            book = observe(self._aged(), found, now=now, grace=self._rules.grace)
+            book = make_room(book, (), limit=self._rules.limit)
+            self._book = replace(book, last_good_poll=None)
+            log.warning("allowlist.adopted", addresses=[str(a) for a in in_order(found)])
+            await self._save()
+
+    async def _poll(self, cause: str) -> bool:
         now = self._clock.now()
         try:
             answer = await self._source.ask()
@@ -166,27 +179,27 @@ class Sync:
                 accept_reserved=self._rules.accept_reserved,
             )
         except AddressListError as error:
-            return self._failed(error, cause)
-        self._failures = 0
+            self._failed(error, cause)
+            return False
         self._learn(judged, cause=cause, digest=answer.digest, now=now)
-        return None
+        return True
 
-    def _failed(self, error: AddressListError, cause: str) -> float:
-        self._failures += 1
-        again = min(FIRST_RETRY * 2.0 ** min(self._failures - 1, 20), self._rules.poll_interval)
+    def _failed(self, error: AddressListError, cause: str) -> None:
         self._metrics.polls.labels(error.reason).inc()
         now = self._clock.now()
         self._audit.write("poll", now, cause=cause, result=error.reason, detail=error.detail)
-        log.warning(
-            "allowlist.poll_failed", reason=error.reason, detail=error.detail, again_in=again
-        )
-        return again
+        log.warning("allowlist.poll_failed", cause=cause, reason=error.reason, detail=error.detail)
 
     def _learn(self, judged: Judged, *, cause: str, digest: str, now: float) -> None:
         before = self._aged()
-        book = observe(before, judged.addresses, now=now, grace=self._rules.grace)
+        listed, whole = judged.addresses, not judged.rejected
+        seen = observe(before, listed, now=now, grace=self._rules.grace, whole=whole)
+        book = make_room(seen, listed, limit=self._rules.limit)
+        if evicted := seen.entries.keys() - book.entries.keys():
+            # Before its time: max_entries is too small for how the vendor rotates
+            log.warning("allowlist.evicted", addresses=[str(a) for a in in_order(evicted)])
         new = [str(a) for a in book.entries if a not in before.entries]
-        if before.active and not set(before.active) & set(judged.addresses):
+        if before.active and not set(before.active) & set(listed):
             log.info("allowlist.full_rotation", before=[str(a) for a in before.active], new=new)
         self._book = book
         for value, reason in judged.rejected:
@@ -199,17 +212,19 @@ class Sync:
             cause=cause,
             result="ok",
             digest=digest,
-            accepted=[str(a) for a in judged.addresses],
+            accepted=[str(a) for a in listed],
             rejected=[list(pair) for pair in judged.rejected],
         )
-        log.info("allowlist.polled", cause=cause, listed=len(judged.addresses), new=new)
+        log.info("allowlist.polled", cause=cause, listed=len(listed), new=new)
+
+    async def _save(self) -> None:
+        try:
+            await asyncio.to_thread(self._file.save, self._aged(), now=self._clock.now())
+        except BookFileError as error:  # those who are to be admitted are admitted all the same
+            log.error("allowlist.book_not_saved", why=str(error))
 
     async def _apply(self, *, cause: str) -> None:
         book = self._aged()
-        try:
-            await asyncio.to_thread(self._file.save, book, now=self._clock.now())
-        except BookFileError as error:
-            log.error("allowlist.book_not_saved", why=str(error))
         for target in self._targets:
             outcome = await self._brought_in_line(target, cause=cause)
             self._outcomes[target.name] = outcome
@@ -220,7 +235,7 @@ class Sync:
         self._metrics.entries.labels("retiring").set(len(book.retiring))
 
     async def _planned(self, target: Target) -> Outcome:
-        wish = self._wish()
+        wish = self._wish(target)
         try:
             current = await target.read()
         except TargetError as error:
@@ -246,8 +261,8 @@ class Sync:
 
     async def _changed(self, target: Target, change: Plan, *, cause: str) -> Outcome:
         book = self._aged()
-        check(book.active, book.retiring, max_entries=self._rules.max_entries)
-        wish = self._wish()
+        check(book.active, book.retiring, limit=self._rules.limit)
+        wish = self._wish(target)
         await target.apply(wish)
         left = plan(target.name, await target.read(), wish, form=target.form)
         problem = "" if left.empty else f"read back with a difference: {left}"
@@ -277,7 +292,3 @@ class Sync:
         self._counted[target.name] = counted = await target.counted()
         for kind, number in counted.items():
             self._metrics.packets.labels(target.name, kind).set(number)
-
-    async def _tell(self) -> None:
-        if self._publish is not None:
-            await self._publish(self.snapshot())

@@ -1,7 +1,7 @@
 """A target that is a variable: remembers what it was told, fails or lies when asked."""
 
 from scheduler.allowlist.addresses import Address
-from scheduler.allowlist.plan import Current, Wish
+from scheduler.allowlist.plan import Current, Wish, expressible
 from scheduler.allowlist.targets import TargetError
 
 
@@ -12,10 +12,9 @@ class MemoryTarget:
     applied, and did not.
     """
 
-    timed = True
-
-    def __init__(self, name: str = "memory") -> None:
+    def __init__(self, name: str = "memory", *, timed: bool = True) -> None:
         self.name = name
+        self.timed = timed
         self.form = "memory"
         self.current: Current | None = None
         self.applied: list[Wish] = []
@@ -37,7 +36,7 @@ class MemoryTarget:
             raise TargetError(self.name, "refused: an empty list")
         self.applied.append(dict(wish))
         if not self.ignores_writes:
-            self.current = Current(dict(wish), self.form)
+            self.current = Current(expressible(wish, timed=self.timed), self.form)
 
     async def counted(self) -> dict[str, int]:
         return {}

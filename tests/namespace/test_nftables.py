@@ -20,6 +20,10 @@ def nft(*arguments: str) -> str:
     return subprocess.run(["nft", *arguments], check=True, capture_output=True, text=True).stdout
 
 
+def load(text: str) -> None:
+    subprocess.run(["nft", "-f", "-"], check=True, input=text.encode())
+
+
 def elements() -> dict[str, int | None]:
     """Address -> timeout in seconds, as the kernel has it."""
     found: dict[str, int | None] = {}
@@ -174,7 +178,7 @@ async def test_a_full_set_is_refused_by_the_kernel_and_keeps_its_content() -> No
     t = target()
     await t.apply({ip_address(LISTED): None})
     too_many = {ip_address(f"101.36.2.{n}"): None for n in range(1, 12)}
-    with pytest.raises(TargetError, match="nft refused"):
+    with pytest.raises(TargetError, match="nft refused: the kernel's set is full"):
         await t.apply(too_many)
     assert elements() == {LISTED: None}
 
@@ -205,6 +209,52 @@ async def test_what_somebody_changed_in_our_table_is_a_difference(damage: tuple[
     assert not plan(t.name, await t.read(), listed, form=t.form).empty
     await t.apply(listed)
     assert plan(t.name, await t.read(), listed, form=t.form).empty
+
+
+async def test_a_policy_that_somebody_changed_is_put_right(server: None) -> None:
+    t = target()
+    listed = {ip_address(LISTED): None}
+    await t.apply(listed)
+    nft("add", "chain", "inet", "agora_sidecar", f"port_{PORT}", "{ policy drop; }")
+    assert not plan(t.name, await t.read(), listed, form=t.form).empty
+    await t.apply(listed)
+    assert plan(t.name, await t.read(), listed, form=t.form).empty
+    assert "policy drop" not in nft("list", "ruleset")
+
+
+async def test_a_port_that_is_no_longer_configured_is_no_longer_filtered(server: None) -> None:
+    listed = {ip_address(LISTED): None}
+    await target().apply(listed)
+    assert not await reaches(STRANGER)
+    other = NftablesTarget(port=PORT + 1, mode="enforce", max_entries=4, ports=[PORT + 1])
+    await other.apply(listed)
+    assert await reaches(STRANGER)
+    assert plan(other.name, await other.read(), listed, form=other.form).empty
+
+
+async def test_two_ports_share_the_list_and_leave_each_other_alone() -> None:
+    listed = {ip_address(LISTED): None}
+    ports = (PORT, PORT + 1)
+    both = [NftablesTarget(port=p, mode="enforce", max_entries=4, ports=ports) for p in ports]
+    for t in both:
+        await t.apply(listed)
+    for t in both:
+        assert plan(t.name, await t.read(), listed, form=t.form).empty
+
+
+async def test_a_foreign_set_in_our_table_is_said_and_not_read() -> None:
+    nft("add", "table", "inet", "agora_sidecar")
+    load("add set inet agora_sidecar x { type inet_service; elements = { 80 }; }")
+    with pytest.raises(TargetError, match="not ours"):
+        await target().read()
+
+
+async def test_elements_that_are_no_addresses_are_one_clear_error() -> None:
+    nft("add", "table", "inet", "agora_sidecar")
+    spec = '{ type inet_service; comment "agora-sidecar"; elements = { 80 }; }'
+    load(f"add set inet agora_sidecar ncs4 {spec}")
+    with pytest.raises(TargetError, match="no address"):
+        await target().read()
 
 
 async def test_a_table_of_this_name_that_is_not_ours_is_left_alone() -> None:

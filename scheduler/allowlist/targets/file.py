@@ -23,6 +23,8 @@ COMMAND_TIMEOUT = 10.0
 """Seconds for a check or a reload."""
 EDITED = "edited"
 """The form of a file of ours that holds something we did not write."""
+UNREAD = "not reloaded"
+"""The form of a file whose reader was not told of it."""
 
 
 def _plain(addresses: Sequence[Address]) -> list[str]:
@@ -51,6 +53,8 @@ class FileTarget:
         self._render = RENDERERS[form]
         self._check = tuple(check)
         self._reload = tuple(reload)
+        # On disk, so that a reload is owed even if we are killed between the rename and the reload
+        self._owed = path.with_name(f".{path.name}.not-reloaded")
         self.form = form
         self.name = f"file:{path}"
 
@@ -65,8 +69,11 @@ class FileTarget:
                 self.name, "exists and is not ours; move it away, or name another file"
             )
         addresses = _addresses(lines[1:])
-        exact = self._text(addresses) == text
-        return Current(dict.fromkeys(addresses), self.form if exact else EDITED)
+        form = self.form if self._text(addresses) == text else EDITED
+        owed = await asyncio.to_thread(self._owed.exists)
+        if owed and self._reload:
+            form = UNREAD
+        return Current(dict.fromkeys(addresses), form)
 
     async def apply(self, wish: Wish) -> None:
         """Write, check, rename, reload."""
@@ -84,6 +91,7 @@ class FileTarget:
         finally:
             await asyncio.to_thread(new.unlink, missing_ok=True)
         await self._run(self._reload, self._path)
+        await asyncio.to_thread(self._owed.unlink, missing_ok=True)
 
     async def counted(self) -> dict[str, int]:
         """A file counts nothing."""
@@ -93,6 +101,7 @@ class FileTarget:
         """Remove the file if it is ours. Whoever reads it must stop doing so first."""
         if await self.read() is not None:
             await asyncio.to_thread(self._path.unlink)
+            await asyncio.to_thread(self._owed.unlink, missing_ok=True)
 
     def _read(self) -> str | None:
         try:
@@ -111,6 +120,8 @@ class FileTarget:
             previous = self._path.with_name(f"{self._path.name}.previous")
             previous.unlink(missing_ok=True)
             os.link(self._path, previous)
+        if self._reload:
+            self._owed.touch()
         new.replace(self._path)
         folder = os.open(self._path.parent, os.O_RDONLY)
         try:

@@ -11,7 +11,7 @@ It stays in place when we stop. Needs CAP_NET_ADMIN and the program `nft`.
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import sha256
 from ipaddress import ip_address
 from typing import Any
@@ -26,18 +26,33 @@ MARK = "agora-sidecar"
 SETS = {4: "ncs4", 6: "ncs6"}
 TIMEOUT = 5.0
 """Seconds for one `nft`; a replacement takes about 20 ms."""
+LEFT_OVER = "with a port that is not configured"
+"""The form of a table that still filters a port of an earlier configuration."""
 SHORTEST_MS = 1000
 """An element's remaining time is never written as less than this, or it might be gone unread."""
 
 
 class NftablesTarget:
-    """One port's filter. `mode` is observe (count the unlisted) or enforce (drop them)."""
+    """One port's filter. `mode` is observe (count the unlisted) or enforce (drop them).
+
+    `ports` are all that are filtered in the table, this one too: chains of others are removed.
+    Empty: they are left alone.
+    """
 
     timed = True
 
-    def __init__(self, *, port: int, mode: str, max_entries: int, program: str = "nft") -> None:
+    def __init__(
+        self,
+        *,
+        port: int,
+        mode: str,
+        max_entries: int,
+        ports: Collection[int] = (),
+        program: str = "nft",
+    ) -> None:
         self._port = port
         self._mode = mode
+        self._ports = frozenset(ports)
         self._size = 2 * max_entries
         self._program = program
         self._chain = f"port_{port}"
@@ -51,12 +66,15 @@ class NftablesTarget:
             return None
         sets = {item["name"]: item for item in table if item["_"] == "set"}
         self._demand_ours(sets.values())
-        admitted = dict(_element(raw) for item in sets.values() for raw in item.get("elem", ()))
+        admitted = self._elements(sets)
         comments = [r.get("comment", "") for r in table if self._is_rule_of_ours(r)]
-        whole = len(comments) == len(self._rules().splitlines())
+        whole = len(comments) == len(self._rules().splitlines()) and sets.keys() == set(
+            SETS.values()
+        )
+        accepts = any(item.get("policy") == "accept" for item in table if self._is_chain(item))
         forms = set(comments)
-        form = forms.pop() if whole and len(forms) == 1 and len(sets) == len(SETS) else "incomplete"
-        return Current(admitted, form)
+        form = forms.pop() if whole and accepts and len(forms) == 1 else "incomplete"
+        return Current(admitted, LEFT_OVER if self._left_over(table) else form)
 
     async def apply(self, wish: Wish) -> None:
         """Everything in one transaction; nothing changes if the kernel refuses any of it."""
@@ -64,7 +82,8 @@ class NftablesTarget:
             raise TargetError(self.name, "refused: an empty list")
         current = await self.read()
         rules = current is None or current.form != self.form
-        await self._nft("-f", "-", stdin=self.script(wish, rules=rules))
+        left_over = self._left_over(await self._table() or []) if rules else []
+        await self._nft("-f", "-", stdin=self.script(wish, rules=rules, left_over=left_over))
 
     async def counted(self) -> dict[str, int]:
         """New connections from listed addresses, and packets from unlisted ones."""
@@ -80,7 +99,7 @@ class NftablesTarget:
         if await self.read() is not None:
             await self._nft("delete", "table", "inet", TABLE)
 
-    def script(self, wish: Wish, *, rules: bool) -> str:
+    def script(self, wish: Wish, *, rules: bool, left_over: Iterable[str] = ()) -> str:
         """The transaction: what is there already is added again, which changes nothing."""
         where = f"inet {TABLE}"
         lines = [f"add table {where}"]
@@ -100,6 +119,7 @@ class NftablesTarget:
                 f'add rule {where} {self._chain} {rule} comment "{self.form}"'
                 for rule in self._rules().splitlines()
             ]
+        lines += [f"delete chain {where} {chain}" for chain in left_over]
         for version, name in SETS.items():
             lines.append(f"flush set {where} {name}")
             if elements := _elements(wish, version):
@@ -124,6 +144,24 @@ class NftablesTarget:
                 unlisted,
             )
         )
+
+    def _elements(self, sets: Mapping[str, dict[str, Any]]) -> dict[Address, float | None]:
+        raws = [raw for name in SETS.values() for raw in sets.get(name, {}).get("elem", ())]
+        try:
+            return dict(_element(raw) for raw in raws)
+        except (ValueError, LookupError, TypeError) as error:
+            raise TargetError(self.name, f"its sets hold what is no address: {error!r}") from error
+
+    def _left_over(self, table: Iterable[dict[str, Any]]) -> list[str]:
+        """Chains of ports that nobody configured any more: they would go on dropping there."""
+        if not self._ports:
+            return []
+        wanted = {f"port_{port}" for port in self._ports}
+        chains = [item["name"] for item in table if item["_"] == "chain"]
+        return [name for name in chains if name.startswith("port_") and name not in wanted]
+
+    def _is_chain(self, item: dict[str, Any]) -> bool:
+        return bool(item["_"] == "chain" and item["name"] == self._chain)
 
     def _is_rule_of_ours(self, item: dict[str, Any]) -> bool:
         return bool(item["_"] == "rule" and item["chain"] == self._chain)
@@ -170,6 +208,9 @@ class NftablesTarget:
             return _NoTableError(self.name, said[-200:])
         if "Operation not permitted" in said:
             return TargetError(self.name, "not permitted: the process needs CAP_NET_ADMIN")
+        if "Too many open files in system" in said:
+            why = "the kernel's set is full; after raising max_entries, uninstall and apply again"
+            return TargetError(self.name, f"nft refused: {why}")
         return TargetError(self.name, f"nft refused: {said[-300:]}")
 
 

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from scheduler.allowlist.plan import Current, Wish, plan
+from scheduler.allowlist.plan import Current, Wish, expressible, plan
 from scheduler.allowlist.targets import Target, TargetError
 
 A, B = ip_address("101.36.1.1"), ip_address("101.36.1.2")
@@ -38,9 +38,11 @@ class TargetContract:
         assert set(current.admitted) == {A, B}
 
     async def test_a_retiring_address_stays_admitted(self, target: Target) -> None:
-        await target.apply({A: None, B: 60.0})
+        wish: Wish = {A: None, B: 60.0}
+        await target.apply(wish)
         current = await target.read()
         assert current is not None
+        assert not lacks(target, current, expressible(wish, timed=target.timed))
         assert current.admitted[A] is None
         if target.timed:
             left = current.admitted[B]

@@ -1,12 +1,12 @@
 from ipaddress import ip_address
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from scheduler.allowlist.addresses import ABSENCES, Address, Book, observe, pass_time
+from scheduler.allowlist.addresses import ABSENCES, Address, Book, make_room, observe, pass_time
 
-A, B, C = (ip_address(f"8.8.8.{number}") for number in (1, 2, 3))
+A, B, C, D, E = (ip_address(f"8.8.8.{number}") for number in (1, 2, 3, 4, 5))
 GRACE = 100.0
 
 
@@ -50,6 +50,31 @@ def test_a_full_rotation_keeps_the_old_ones_through_their_grace() -> None:
 def test_absences_do_not_restart_a_grace_time() -> None:
     book = pass_time(polled(Book(), {A, B}, *[{A}] * 3), 60.0)
     assert polled(book, {A}).retiring == {B: 40.0}
+
+
+def test_nobody_counts_as_absent_from_an_answer_that_was_not_whole() -> None:
+    book = polled(Book(), {A, B}, {A}, {A})
+    again = observe(book, {A, C}, now=0.0, grace=GRACE, whole=False)
+    assert again.active == (A, B, C)
+    assert again.entries[B].absences == 2
+
+
+def test_room_is_made_by_who_leaves_first_then_by_who_was_missed_most() -> None:
+    book = polled(Book(), {A, D}, *[{D}] * 3)  # A retires first
+    book = pass_time(polled(book, {B, D}, *[{D}] * 3), 10.0)
+    book = polled(book, {C}, {E})  # D is missed in two polls, C in one
+    order = [make_room(book, {E}, limit=limit).entries.keys() for limit in (4, 3, 2, 1)]
+    assert order == [{B, C, D, E}, {C, D, E}, {C, E}, {E}]
+
+
+@given(st.lists(st.sets(st.sampled_from(range(30)), min_size=1, max_size=5), max_size=20))
+def test_who_is_listed_always_has_room(polls: list[set[int]]) -> None:
+    book = Book()
+    for numbers in polls:
+        listed = {ip_address(f"8.8.4.{number}") for number in numbers}
+        book = make_room(observe(book, listed, now=0.0, grace=GRACE), listed, limit=10)
+        assert listed <= set(book.active)
+        assert len(book.entries) <= 10
 
 
 def test_a_clock_that_went_back_passes_no_time() -> None:

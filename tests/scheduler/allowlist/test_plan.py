@@ -3,11 +3,11 @@ from ipaddress import ip_address
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.allowlist.plan import Current, plan
+from scheduler.allowlist.plan import LAST_MOMENT, Current, plan
 
 A, B, C, D = (ip_address(text) for text in ("8.8.8.1", "8.8.8.2", "8.8.8.3", "2606:4700::1"))
 WISHES = st.dictionaries(
-    st.sampled_from([A, B, C, D]), st.none() | st.floats(min_value=0.1, max_value=1e6)
+    st.sampled_from([A, B, C, D]), st.none() | st.floats(min_value=LAST_MOMENT, max_value=1e6)
 )
 
 
@@ -51,3 +51,12 @@ def test_applying_a_plan_gives_the_wish_and_then_there_is_nothing_to_do(
 def test_a_remaining_time_that_went_on_is_no_difference(wish: dict[object, float | None]) -> None:
     later = {address: left and left / 2 for address, left in wish.items()}
     assert plan("t", Current(later, "f"), wish, form="f").empty  # type: ignore[arg-type]
+
+
+def test_an_address_in_its_last_moment_is_no_difference_wherever_it_has_ended() -> None:
+    assert plan("t", Current({A: None, B: 1.0}, "f"), {A: None}, form="f").empty
+    assert plan("t", Current({A: None}, "f"), {A: None, B: 1.0}, form="f").empty
+
+
+def test_an_address_without_an_end_in_the_target_is_removed_however_late() -> None:
+    assert plan("t", Current({A: None, B: None}, "f"), {A: None}, form="f").remove == (B,)

@@ -12,7 +12,7 @@ from scheduler.allowlist.audit import Audit
 from scheduler.allowlist.book_file import BookFile
 from scheduler.allowlist.metrics import AllowlistMetrics
 from scheduler.allowlist.source import Source
-from scheduler.allowlist.sync import Rules, Sync
+from scheduler.allowlist.sync import NO_LIST, Rules, Sync
 from tests.fakes.address_list import AddressList
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_target import MemoryTarget
@@ -228,6 +228,101 @@ async def test_a_book_that_cannot_be_saved_is_said_and_the_targets_follow(world:
         await world.sync.run_once()
     assert "allowlist.book_not_saved" in [entry["event"] for entry in logs]
     assert world.admitted() == {A, B, "9.9.9.9"}
+
+
+async def test_a_target_that_failed_is_tried_again_soon(world: World) -> None:
+    world.target.fail_next = "no such program"
+    assert await world.sync.run_once() == 15.0
+    world.target.fail_next = "no such program"
+    assert await world.sync.run_once() == 30.0
+    assert await world.sync.run_once() is None
+
+
+async def test_a_target_that_keeps_no_time_is_in_sync_all_through_a_grace(world: World) -> None:
+    """A file: it is written when an address comes and when it is gone, not while it retires."""
+    world.target.timed = False
+    await world.sync.run_once()
+    world.list.say(A)
+    for _ in range(4):
+        await world.sync.run_once()
+    assert world.sync.snapshot()["targets"][0]["inSync"] is True
+    assert len(world.target.applied) == 1
+    world.clock.advance(1000.0)
+    await world.sync.run_once()
+    assert world.admitted() == {A, "9.9.9.9"}
+    assert len(world.target.applied) == 2
+
+
+async def test_a_list_that_fits_is_admitted_however_fast_it_rotates(world: World) -> None:
+    """Three full turnovers within the grace of the first, each as long as a list may be."""
+    for turn in range(6):
+        listed = {f"8.8.{turn}.{n}" for n in range(8)}
+        world.list.say(*listed)
+        for _ in range(2):
+            await world.sync.run_once()
+            world.clock.advance(10.0)
+            assert listed <= world.admitted()
+            assert len(world.admitted()) <= 2 * 8 + 1
+
+
+async def test_who_has_least_grace_left_makes_room_and_it_is_said(world: World) -> None:
+    first, second = ([f"8.8.{turn}.{n}" for n in range(6)] for turn in (1, 2))
+    world.list.say(*first)
+    await world.sync.run_once()  # besides these, A and B are on no list
+    world.list.say(*second)
+    for _ in range(3):
+        await world.sync.run_once()
+    world.list.say(*[f"8.8.3.{n}" for n in range(6)])
+    with capture_logs() as logs:
+        await world.sync.run_once()
+    evicted = [entry for entry in logs if entry["event"] == "allowlist.evicted"]
+    assert len(evicted[0]["addresses"]) == 2
+    assert not set(evicted[0]["addresses"]) & set(second)
+
+
+async def test_an_answer_with_something_odd_in_it_adds_and_takes_nobody_away(world: World) -> None:
+    await world.sync.run_once()
+    world.list.say(A, C, "0.0.0.0/0", "10.0.0.1", 7, None)
+    for _ in range(5):
+        await world.sync.run_once()
+    states = {item["address"]: item["state"] for item in world.sync.snapshot()["addresses"]}
+    assert states == {A: "active", B: "active", C: "active"}
+    reason = {"reason": "not a public address"}
+    name = "agora_sidecar_allowlist_rejected_entries_total"
+    assert world.registry.get_sample_value(name, reason) == 5.0
+
+
+@pytest.mark.parametrize("damage", [b"", b"junk", None])
+async def test_without_a_book_who_is_admitted_stays_until_good_polls_say_otherwise(
+    world: World, damage: bytes | None
+) -> None:
+    await world.sync.run_once()
+    book = world.folder / "book"
+    book.unlink() if damage is None else book.write_bytes(damage)
+    world.list.say(A)
+    with capture_logs() as logs:
+        await world.start().apply_last_known_good()
+    assert "allowlist.adopted" in [entry["event"] for entry in logs]
+    assert world.sync.snapshot()["lastGoodPoll"] is None
+    for _ in range(3):
+        await world.sync.run_once()
+        assert B in world.admitted()
+    world.clock.advance(1000.0)
+    await world.sync.run_once()
+    assert world.admitted() == {A, "9.9.9.9"}
+
+
+async def test_what_is_no_public_address_is_not_adopted(world: World) -> None:
+    world.target.edit_for_test({ip_address("10.0.0.1"): None, ip_address("9.9.9.9"): None})
+    await world.sync.apply_last_known_good()
+    assert world.sync.snapshot()["addresses"] == []
+    assert world.target.applied == []
+
+
+async def test_without_a_list_no_plan_is_made(world: World) -> None:
+    world.target.edit_for_test({ip_address(A): None})
+    plans = await world.sync.plans()
+    assert [(outcome.plan, outcome.problem) for outcome in plans] == [(None, NO_LIST)] * 2
 
 
 POLLS = st.lists(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.allowlist.targets import Target, TargetError
-from scheduler.allowlist.targets.file import EDITED, MARK, FileTarget
+from scheduler.allowlist.targets.file import EDITED, MARK, UNREAD, FileTarget
 from tests.fakes.memory_target import MemoryTarget
 from tests.scheduler.allowlist.contract import TargetContract
 
@@ -17,6 +17,12 @@ class TestMemory(TargetContract):
     @pytest.fixture
     def target(self) -> Target:
         return MemoryTarget()
+
+
+class TestMemoryThatKeepsNoTime(TargetContract):
+    @pytest.fixture
+    def target(self) -> Target:
+        return MemoryTarget(timed=False)
 
 
 class TestPlainFile(TargetContract):
@@ -106,6 +112,19 @@ async def test_a_reload_that_fails_is_an_error(path: Path) -> None:
     for command, why in ((["false"], "exited with 1"), (["no-such-program"], "cannot be run")):
         with pytest.raises(TargetError, match=why):
             await FileTarget(path, form="plain", reload=command).apply({A: None})
+
+
+async def test_a_reload_that_failed_is_owed_until_one_succeeds(path: Path) -> None:
+    with pytest.raises(TargetError, match="exited with 1"):
+        await FileTarget(path, form="nginx", reload=["false"]).apply({A: None})
+    target = FileTarget(path, form="nginx", reload=["true"])  # as after a restart
+    current = await target.read()
+    assert current is not None
+    assert current.form == UNREAD
+    await target.apply({A: None})
+    current = await target.read()
+    assert current is not None
+    assert current.form == "nginx"
 
 
 async def test_a_missing_folder_is_one_clear_error(tmp_path: Path) -> None:

@@ -1,0 +1,84 @@
+# Every habit of the project by one name. `make` lists them.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+INSTALLED := $(VENV)/installed
+PACKAGES := agora_sidecar receiver scheduler
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check fix test verify wheel bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: $(INSTALLED) ## create .venv with everything (again only when pyproject.toml changed)
+
+# A name on the PATH proves nothing (pyenv puts shims there): each candidate must run and be new enough.
+# The stamp is written last, so that an interrupted installation is repeated.
+$(INSTALLED): pyproject.toml
+	@found=; for python in python3.14 python3.13 python3.12 python3.11 python3; do \
+	    if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	    then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	    echo "make setup: no Python >= 3.11 with venv found (Debian: apt-get install python3-venv)" >&2; exit 1; \
+	fi; \
+	if [ ! -x $(PYTHON) ]; then \
+	    echo "creating $(VENV) with $$($$found --version)"; $$found -m venv --clear $(VENV); \
+	fi
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: setup ## the whole job on this machine, live; ARGS="--for 30s --seed 8"
+	@$(VENV)/bin/agora-sidecar demo $(ARGS)
+
+check: setup ## format, lint, types, import contracts; changes nothing
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy $(PACKAGES:%=-p %)
+	$(VENV)/bin/lint-imports
+
+fix: setup ## format, and repair what the linter can
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+test: setup ## the tests, long proofs left out; ARGS="-k allowlist"
+	$(VENV)/bin/pytest -q -m "not slow" -n 2 --dist loadfile $(ARGS)
+
+verify: check wheel ## check, all tests with their coverage, and the wheel alone
+	$(VENV)/bin/pytest -q --cov --cov-report=term -n 2 --dist loadfile $(ARGS)
+
+wheel: setup ## build the wheel and start it in a fresh environment, away from this folder
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
+	&& $(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir "$$folder" . \
+	&& $(PYTHON) -m venv "$$folder/venv" \
+	&& "$$folder/venv/bin/pip" install --quiet --disable-pip-version-check "$$folder"/*.whl \
+	&& cd "$$folder" && PYTHONSAFEPATH=1 venv/bin/agora-sidecar --version \
+	&& PYTHONSAFEPATH=1 venv/bin/python -c 'import agora_sidecar, receiver.app, scheduler.app, sys; \
+	    modules = agora_sidecar, receiver, scheduler; \
+	    sys.exit(not all(module.__file__.startswith(sys.prefix) for module in modules))' \
+	&& echo "the wheel runs with the source gone"
+
+bench: setup ## how fast an event is acknowledged
+	@if [ -d tests/bench ]; then $(PYTHON) -m tests.bench $(ARGS); \
+	else echo "make bench: there is no tests/bench yet" >&2; exit 1; fi
+
+lock: ## pin anew what the image installs (needs the network)
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
+	&& python3 -m venv "$$folder" && "$$folder/bin/pip" install --quiet uv \
+	&& "$$folder/bin/python" -c 'import tomllib; \
+	    print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' > "$$folder/build.in" \
+	&& set -- --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	    --no-header --no-annotate --quiet --upgrade \
+	&& "$$folder/bin/uv" pip compile "$$@" --output-file "$$folder/requirements.lock" pyproject.toml \
+	&& "$$folder/bin/uv" pip compile "$$@" --output-file "$$folder/build.lock" "$$folder/build.in" \
+	&& for name in requirements build; do \
+	    { echo '# Pinned by `make lock`, by hashes, for Python >= 3.11 on every platform'; \
+	      cat "$$folder/$$name.lock"; } > deploy/$$name.lock; \
+	done
+
+clean: ## remove what can be made again, the environment included
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,161 @@
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from agora_sidecar.cli.app import app
+from tests.deploy.units import PROCESSES, settings, unit
+
+COMPLETE = """
+[receiver]
+secret = "a-secret-of-a-test"
+
+[agora]
+app_id = "app"
+customer_id = "id"
+customer_secret = "another-secret-of-a-test"
+"""
+
+HARDENED = {
+    "NoNewPrivileges": "yes",
+    "DynamicUser": "yes",
+    "ProtectSystem": "strict",
+    "ProtectHome": "yes",
+    "ProtectProc": "invisible",
+    "ProtectClock": "yes",
+    "ProtectControlGroups": "yes",
+    "ProtectHostname": "yes",
+    "ProtectKernelLogs": "yes",
+    "ProtectKernelModules": "yes",
+    "ProtectKernelTunables": "yes",
+    "PrivateDevices": "yes",
+    "PrivateTmp": "yes",
+    "LockPersonality": "yes",
+    "MemoryDenyWriteExecute": "yes",
+    "RestrictNamespaces": "yes",
+    "RestrictRealtime": "yes",
+    "RestrictSUIDSGID": "yes",
+    "SystemCallArchitectures": "native",
+    "Restart": "always",
+    "UMask": "0077",
+}
+
+systemd_analyze = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
+)
+
+
+def command(process: str, key: str) -> list[str]:
+    [line] = settings(process)[key]
+    return shlex.split(line)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "config.toml"
+    file.write_text(COMPLETE)
+    return file
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_a_unit_is_hardened(process: str) -> None:
+    service = settings(process)
+    assert {key: service[key] for key in HARDENED} == {k: [v] for k, v in HARDENED.items()}
+    assert service["SystemCallFilter"][0] == "@system-service"
+
+
+def test_the_receiver_has_no_capability_and_cannot_speak_to_the_kernel() -> None:
+    service = settings("receiver")
+    assert service["CapabilityBoundingSet"] == []
+    assert service["AmbientCapabilities"] == []
+    assert service["PrivateUsers"] == ["yes"]
+    assert service["RestrictAddressFamilies"] == ["AF_INET AF_INET6 AF_UNIX"]
+
+
+def test_the_scheduler_may_change_the_packet_filter_and_nothing_else() -> None:
+    service = settings("scheduler")
+    assert service["CapabilityBoundingSet"] == ["CAP_NET_ADMIN"]
+    assert service["AmbientCapabilities"] == ["CAP_NET_ADMIN"]
+    assert service["RestrictAddressFamilies"] == ["AF_INET AF_INET6 AF_UNIX AF_NETLINK"]
+    assert "PrivateUsers" not in service
+
+
+@pytest.mark.parametrize("key", ["User", "StateDirectory"])
+def test_the_processes_share_neither_a_user_nor_a_folder(key: str) -> None:
+    [receiver], [scheduler] = (settings(process)[key] for process in PROCESSES)
+    assert receiver != scheduler
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_a_process_keeps_its_data_where_its_unit_lets_it_write(process: str) -> None:
+    service = settings(process)
+    [folder] = service["StateDirectory"]
+    assert f"SIDECAR_DATA_DIR=%S/{folder}" in service["Environment"]
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_a_unit_takes_secrets_from_files_that_may_be_missing(process: str) -> None:
+    files = ["-/etc/agora-sidecar/env", f"-/etc/agora-sidecar/{process}.env"]
+    assert settings(process)["EnvironmentFile"] == files
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_no_file_of_a_working_directory_stands_in_for_a_module(process: str) -> None:
+    given = " ".join(settings(process)["Environment"]).split()
+    assert "PYTHONSAFEPATH=1" in given
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_the_check_before_the_start_is_a_command_of_ours(process: str, config: Path) -> None:
+    program, *arguments = command(process, "ExecStartPre")
+    assert Path(program).name == "agora-sidecar"
+    arguments[arguments.index("--config") + 1] = str(config)
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert arguments[-2:] == ["--for", process]
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_the_start_is_a_command_of_ours(process: str, config: Path) -> None:
+    program, *arguments = command(process, "ExecStart")
+    assert Path(program).name == "agora-sidecar"
+    config.write_text("colour = 1\n")
+    arguments[arguments.index("--config") + 1] = str(config)
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2
+    assert "colour: " in done.stderr  # it came as far as reading its settings
+
+
+@pytest.mark.integration
+@systemd_analyze
+@pytest.mark.parametrize("process", PROCESSES)
+def test_systemd_accepts_the_unit(process: str, tmp_path: Path) -> None:
+    copied = tmp_path / unit(process).name
+    text = unit(process).read_text()
+    # it looks for the program, which is installed elsewhere here
+    copied.write_text(text.replace("/opt/agora-sidecar", sys.prefix))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", copied],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    about_ours = [line for line in done.stderr.splitlines() if copied.name in line]
+    assert (done.returncode, about_ours) == (0, [])
+
+
+@pytest.mark.integration
+@systemd_analyze
+@pytest.mark.parametrize("process", PROCESSES)
+def test_systemd_finds_little_that_an_intruder_could_do(process: str) -> None:
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=yes", "--threshold=20", unit(process)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
