@@ -133,7 +133,7 @@ class Webhook:
     async def _accept(self, source: Source, headers: Mapping[str, str], body: bytes) -> str:
         now = self._clock.now()
         label = verify(headers, body, source.secrets, now=now, accept_sha1=source.accept_sha1)
-        self._metrics.secret_used.labels(source.name, label).inc()
+        self._metrics.signed_by(source.name, label).inc()
         received_ms = int(now * 1000)
         try:
             notice = read_notification(body)
@@ -148,7 +148,7 @@ class Webhook:
     async def _store(self, source: Source, notice: Notification, received_ms: int) -> str:
         fields = notification_fields(notice, source=source.name, received_ms=received_ms)
         outcome = await self._inbox.put(Append(self._marks(source, notice), fields, notice.body))
-        self._metrics.safe.labels(self.level).inc()
+        self._metrics.safe_by(self.level).inc()
         answer = "stored" if outcome is Outcome.STORED else "duplicate"
         log.info(
             "event.stored" if outcome is Outcome.STORED else "event.duplicate",
@@ -195,7 +195,7 @@ class Webhook:
         reason: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> web.Response:
-        self._metrics.answers.labels(status, reason or answer).inc()
+        self._metrics.answer(status, reason or answer).inc()
         response = web.Response(
             status=status,
             body=b'{"status":"%s"}' % answer.encode(),

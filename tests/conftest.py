@@ -38,8 +38,20 @@ def start_store(program: str, folder: Path, *extra: str) -> tuple[subprocess.Pop
     """A store process on a Unix socket in `folder`, and its URL."""
     socket = folder / "s"
     process = subprocess.Popen(
-        [program, "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)]
-        + ["--maxmemory-policy", "noeviction", "--logfile", str(folder / "log"), *extra],
+        [
+            *(
+                program,
+                "--port",
+                "0",
+                "--unixsocket",
+                str(socket),
+                "--save",
+                "",
+                "--dir",
+                str(folder),
+            ),
+            *("--maxmemory-policy", "noeviction", "--logfile", str(folder / "log"), *extra),
+        ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )

@@ -137,7 +137,7 @@ def test_nothing_but_unreadable_ever_comes_of_any_bytes(odd: bytes) -> None:
         return
 
 
-@given(st.dictionaries(st.sampled_from(list(ENVELOPE) + ["sid"]), JSON))
+@given(st.dictionaries(st.sampled_from([*ENVELOPE, "sid"]), JSON))
 def test_any_values_in_the_envelope_are_read_or_unreadable(changes: dict[str, object]) -> None:
     try:
         notice = read_notification(body(**changes))

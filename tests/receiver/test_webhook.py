@@ -96,7 +96,7 @@ async def client(
 
 
 @pytest.fixture
-async def post(client: TestClient) -> AsyncIterator[Post]:
+async def post(client: TestClient) -> Post:
     async def do(
         body: bytes = BODY, path: str = "/ncs", headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, str]]:
@@ -105,7 +105,7 @@ async def post(client: TestClient) -> AsyncIterator[Post]:
             assert response.content_type == "application/json"
             return response.status, await response.json()
 
-    yield do
+    return do
 
 
 async def test_a_signed_notice_is_stored_and_its_retry_is_a_duplicate(
