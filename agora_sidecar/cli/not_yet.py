@@ -4,7 +4,7 @@ Whoever builds one of these deletes its line here. (Kinds of allow-list targets 
 that has no settings class is refused by the document itself.)
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -15,9 +15,13 @@ if TYPE_CHECKING:
     from agora_sidecar.cli.document import Document
 
 
+TRIM = "trimming; leave it as it is, and trim with XTRIM yourself"
+
+
 def not_yet(document: "Document") -> Iterator[tuple[Path, str]]:
     """Each setting that asks for what is not built: its path, and what to write instead."""
     redis, receiver = document.redis.url.get_secret_value(), document.receiver
+    usual = _usual(document)
     rules: tuple[tuple[Path, object, str], ...] = (
         (("redis", "url"), "+" in urlsplit(redis).scheme, "Sentinel and Cluster; use redis://"),
         (("stream", "shards"), document.stream.shards > 1, "more than one shard; use 1"),
@@ -30,6 +34,10 @@ def not_yet(document: "Document") -> Iterator[tuple[Path, str]]:
         (("receiver", "trusted_proxies"), receiver.trusted_proxies, "trusting a proxy; use []"),
         (("receiver", "tls_certificate"), receiver.tls_certificate, "TLS; use a proxy before it"),
         (("receiver", "tls_key"), receiver.tls_key, "TLS; use a proxy before it"),
+        (("stream", "retention"), not usual("stream", "retention"), TRIM),
+        (("stream", "max_entries"), not usual("stream", "max_entries"), TRIM),
+        (("receiver", "hedge_after"), not usual("receiver", "hedge_after"), "the spool"),
+        (("gateway", "validate"), not usual("gateway", "validation"), "the vendor's paths"),
     )
     for path, asked, what in rules:
         if asked:
@@ -38,3 +46,13 @@ def not_yet(document: "Document") -> Iterator[tuple[Path, str]]:
         if isinstance(target, FileTarget) and target.format not in {"plain", "nginx"}:
             path = ("allowlist", "targets", index, "format")
             yield path, f'not in this version: {target.format}; use "plain" or "nginx"'
+
+
+def _usual(document: "Document") -> Callable[[str, str], bool]:
+    """Whether a setting stands at its default, which promises nothing that is not there."""
+
+    def usual(section: str, name: str) -> bool:
+        values = getattr(document, section)
+        return bool(getattr(values, name) == getattr(type(values)(), name))
+
+    return usual

@@ -298,12 +298,12 @@ def test_show_prints_toml_with_origins_and_without_secrets(file: Path) -> None:
     file.write_text(FULL)
 
     lines = run(
-        "show", "--config", str(file), environ={"SIDECAR_STREAM__RETENTION": "48h"}
+        "show", "--config", str(file), environ={"SIDECAR_STREAM__DEDUPE_WINDOW": "48h"}
     ).stdout.splitlines()
 
     assert lines[0] == f'data_dir = "/data"  # file {file}'
     assert f'url = "redis://user:********@db:6379/0"  # file {file}' in lines
-    assert 'retention = "48h"  # environment SIDECAR_STREAM__RETENTION' in lines
+    assert 'dedupe_window = "48h"  # environment SIDECAR_STREAM__DEDUPE_WINDOW' in lines
     assert 'level = "info"  # default' in lines
     assert f'customer_secret = "********"  # file {file}' in lines
 
@@ -359,3 +359,21 @@ def test_reading_settings_loads_neither_a_server_nor_a_terminal_library() -> Non
     )
 
     assert found.stdout == "\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SIDECAR_STREAM__RETENTION", "48h"),
+        ("SIDECAR_STREAM__MAX_ENTRIES", "5"),
+        ("SIDECAR_RECEIVER__HEDGE_AFTER", "1s"),
+        ("SIDECAR_GATEWAY__VALIDATE", "warn"),
+    ],
+)
+def test_a_setting_that_would_have_no_effect_is_refused_rather_than_ignored(
+    name: str, value: str
+) -> None:
+    result = CliRunner().invoke(app, ["check"], env={name: value})
+    assert result.exit_code == 2
+    assert "not in this version" in result.output
+    assert name in result.output
