@@ -164,14 +164,14 @@ class GroupReader:
         return []
 
     async def _heal(self) -> None:
-        with store_errors():
-            try:
+        try:
+            with store_errors():
                 info = await self._client.xinfo_stream(self._keys.events)
-                last = _text(info["last-generated-id"])
-            except Exception as error:
-                if "no such key" not in str(error):
-                    raise
-                last = "0-0"
+            last = _text(info["last-generated-id"])
+        except StoreError as error:
+            if "no such key" not in error.detail:
+                raise
+            last = "0-0"
         start = self._position if _order(last) >= _order(self._position) else "0"
         try:
             with store_errors():

@@ -76,7 +76,9 @@ class Webhook:
         keys: Keys,
         clock: Clock,
         metrics: ReceiverMetrics,
+        body_timeout: float = BODY_TIMEOUT,
     ) -> None:
+        self._body_timeout = body_timeout
         self._paths = _paths(path, sources)
         self._max_body = max_body
         self._max_age = max_age
@@ -121,7 +123,7 @@ class Webhook:
         try:
             if request.content.is_eof():  # it came with its headers: no timer needed
                 return await request.read()
-            async with asyncio.timeout(BODY_TIMEOUT):
+            async with asyncio.timeout(self._body_timeout):
                 return await request.read()
         except web.HTTPRequestEntityTooLarge as error:
             raise Refusal(413, "too_large", {"Connection": "close"}) from error

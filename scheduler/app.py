@@ -18,6 +18,7 @@ from agora_sidecar.process.clock import Clock, SystemClock
 from agora_sidecar.process.health import Health
 from agora_sidecar.process.ops import ops_application
 from agora_sidecar.process.quantities import Listen
+from agora_sidecar.process.secret import Secret
 from agora_sidecar.process.serving import background, listening
 from agora_sidecar.settings import AgoraSettings, RedisSettings
 from agora_sidecar.store import Redis, StoreError, connect
@@ -87,13 +88,7 @@ async def run(
         await first_look(ground.watch)
         ports = {"ops": await stack.enter_async_context(_ops(ground, settings, sync, loops))}
         if gateway.listen is not None:
-            app = recordings_application(
-                registry=loops.registry,
-                app_ids=[agora.app_id],
-                clock=clock,
-                token=gateway.token.get_secret_value(),
-                allowed_hosts=[gateway.listen.host],
-            )
+            app = _api(ground, loops, gateway.listen, app_id=agora.app_id, token=gateway.token)
             ports["gateway"] = await stack.enter_async_context(
                 _listening(app, "gateway.listen", gateway.listen)
             )
@@ -174,7 +169,16 @@ async def _timetable(
 ) -> AsyncIterator[None]:
     timetable = Timetable(metrics=TimetableMetrics(ground.registry))
     interval = settings.poll_interval
-    timetable.add("allowlist", sync.run_once, interval=interval, jitter=interval * JITTER)
+
+    async def poll() -> float | None:
+        again = await sync.run_once()
+        failed = sync.snapshot()["failedPolls"]
+        # shown, never required: an old list is no reason to stop whoever enforces it
+        problem = f"{failed} polls in a row failed" if failed else ""
+        ground.health.report("address list", problem, required=False)
+        return again
+
+    timetable.add("allowlist", poll, interval=interval, jitter=interval * JITTER)
     timetable.add("recordings", loops.reconciler.run_once, interval=loops.timings.poll)
     timetable.start()
     try:
@@ -188,6 +192,18 @@ async def _listening(app: web.Application, name: str, listen: Listen) -> AsyncIt
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
     async with listening(runner, name=name, host=listen.host, port=listen.port) as port:
         yield port
+
+
+def _api(
+    ground: _Ground, loops: _Loops, listen: Listen, *, app_id: str, token: Secret
+) -> web.Application:
+    return recordings_application(
+        registry=loops.registry,
+        app_ids=[app_id],
+        clock=ground.clock,
+        token=token.get_secret_value(),
+        allowed_hosts=[listen.host],
+    )
 
 
 def _ops(ground: _Ground, settings: SchedulerSettings, sync: Sync, loops: _Loops) -> Any:

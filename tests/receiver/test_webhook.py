@@ -63,6 +63,7 @@ class Receiver:
             keys=Keys(),
             clock=self.clock,
             metrics=metrics,
+            body_timeout=0.05,
         )
 
     def count(self, status: int, outcome: str) -> float:
@@ -306,6 +307,16 @@ async def test_a_truncated_body_stores_nothing(receiver: Receiver, client: TestC
     async with client.post("/ncs", data=BODY, headers=sign(SECRET, BODY)) as response:
         assert response.status == 200
     assert len(receiver.writer.batches) == 1
+
+
+async def test_a_body_that_does_not_come_is_given_up(
+    receiver: Receiver, client: TestClient
+) -> None:
+    answer = await raw(client, b"POST /ncs HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\n{")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert body == b'{"status":"refused"}'
+    assert receiver.count(408, "slow_body") == 1
 
 
 async def test_a_bug_is_answered_500_without_a_word_about_it(

@@ -92,47 +92,27 @@ class Performance:
         addresses = stage.LISTED if nftables else stage.LOOPBACK
         if nftables:
             namespace.prepare((*addresses, stage.STRANGER))
+        ports = stage.free_ports()
         async with AsyncExitStack() as stack:
             store = EmbeddedStore(folder / "store", fsync=True)
             stack.push_async_callback(store.stop)
             redis_url = await store.start()
-            ports = stage.free_ports()
             emulator = Emulator(self._emulator_options(addresses, ports))
             stack.push_async_callback(emulator.stop)
             api_url = await emulator.start()
             config = folder / "sidecar.toml"
-            config.write_text(
-                stage.configuration(
-                    stage.Setting(
-                        folder=folder,
-                        ports=ports,
-                        redis_url=redis_url,
-                        api_url=api_url,
-                        app_id=emulator.options.app_id,
-                        customer_id=emulator.options.customer_id,
-                        customer_secret=emulator.options.customer_secret,
-                        secret=emulator.options.secret,
-                        nftables=nftables,
-                    )
-                )
-            )
+            setting = stage.Setting(folder, ports, redis_url, api_url, emulator.options, nftables)
+            config.write_text(stage.configuration(setting))
             parts = await self._parts(stack, emulator, api_url=api_url, ports=ports)
             parts.view.line("starting the receiver and the scheduler …")
-            for name, port in (
-                ("receiver", ports.receiver_ops),
-                ("scheduler", ports.scheduler_ops),
-            ):
+            for name, port in stage.processes(ports).items():
                 await stack.enter_async_context(stage.process(name, config=config, ops_port=port))
             client = connect(redis_url)
             stack.push_async_callback(client.aclose)
             await stack.enter_async_context(
                 background(
                     watch_stream(parts.scene, client, Keys()),
-                    watch_processes(
-                        parts.scene,
-                        receiver_ops=f"http://127.0.0.1:{ports.receiver_ops}",
-                        scheduler_ops=f"http://127.0.0.1:{ports.scheduler_ops}",
-                    ),
+                    watch_processes(parts.scene, stage.processes(ports)),
                     parts.view.run(),
                     parts.stranger.run(),
                 )

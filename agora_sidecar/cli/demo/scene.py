@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,14 +62,14 @@ class Scene:
     def list(self, found: list[dict[str, Any]]) -> None:
         """The allow-list as the scheduler has it."""
         now = {str(item["address"]): item for item in found}
-        for address in now.keys() - self.addresses.keys():
+        for address in sorted(now.keys() - self.addresses.keys()):
             self.added.add(address)
             self.say(f"allowed   {address}")
         for address, item in now.items():
             before = self.addresses.get(address, {}).get("state")
             if item["state"] == "retiring" and before == "active":
                 self.say(f"retiring  {address}: admitted until its grace is over")
-        for address in self.addresses.keys() - now.keys():
+        for address in sorted(self.addresses.keys() - now.keys()):
             self.retired.add(address)
             self.retirements += 1
             self.say(f"gone      {address}")
@@ -89,23 +89,22 @@ async def watch_stream(scene: Scene, client: Redis, keys: Keys) -> None:
                 scene.add(read_entry(stream_id, fields))
 
 
-async def watch_processes(scene: Scene, *, receiver_ops: str, scheduler_ops: str) -> None:
-    """Look at both ops ports for ever."""
+async def watch_processes(scene: Scene, ops_ports: Mapping[str, int]) -> None:
+    """Look at both processes' ops ports for ever."""
     async with httpx.AsyncClient(timeout=2.0) as client:
         while True:
             with suppress(httpx.HTTPError):
-                await look(scene, client, receiver_ops=receiver_ops, scheduler_ops=scheduler_ops)
+                await look(scene, client, ops_ports)
             await asyncio.sleep(LOOK_EVERY)
 
 
-async def look(
-    scene: Scene, client: httpx.AsyncClient, *, receiver_ops: str, scheduler_ops: str
-) -> None:
+async def look(scene: Scene, client: httpx.AsyncClient, ops_ports: Mapping[str, int]) -> None:
     """Look at both ops ports once."""
-    metrics = (await client.get(f"{receiver_ops}/metrics")).text
+    receiver, scheduler = (f"http://127.0.0.1:{ops_ports[n]}" for n in ("receiver", "scheduler"))
+    metrics = (await client.get(f"{receiver}/metrics")).text
     for family in text_string_to_metric_families(metrics):
         if family.name == "agora_sidecar_answers":
             samples = [s for s in family.samples if s.name.endswith("_total")]
             scene.answers = Counter({s.labels["outcome"]: int(s.value) for s in samples})
-    status = (await client.get(f"{scheduler_ops}/status")).json()
+    status = (await client.get(f"{scheduler}/status")).json()
     scene.list(status["allowlist"]["addresses"])

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import httpx
 
+from agora_sidecar.emulator.options import EmulatorOptions
+
 START_TIMEOUT = 20.0
 """Seconds for a process to be ready; a busy machine needs some to import."""
 STOP_TIMEOUT = 10.0
@@ -20,6 +22,49 @@ LOOPBACK = tuple(f"127.0.113.{number}" for number in range(10, 26))
 """The same where there is no network of our own."""
 STRANGER = "203.0.113.200"
 """Somebody who is never on the list."""
+
+
+NFTABLES = """
+[[allowlist.targets]]
+kind = "nftables"
+port = {ports.receiver}
+mode = "enforce"
+"""
+TEMPLATE = """
+data_dir = "{folder}/data"
+[redis]
+url = "{redis_url}"
+[receiver]
+listen = "127.0.0.1:{ports.receiver}"
+ops_listen = "127.0.0.1:{ports.receiver_ops}"
+[[sources]]
+name = "default"
+secrets = [{{ label = "demo", value = "{account.secret}" }}]
+[agora]
+app_id = "{account.app_id}"
+customer_id = "{account.customer_id}"
+customer_secret = "{account.customer_secret}"
+base_urls = ["{api_url}"]
+requests_per_second = 20
+[allowlist]
+poll_interval = "1s"
+grace = "5s"
+reserved = "accept"
+[[allowlist.targets]]
+kind = "file"
+path = "{folder}/allow.conf"
+format = "nginx"
+{nftables}
+[gateway]
+listen = "127.0.0.1:{ports.gateway}"
+[recordings]
+silence = "2s"
+confirm_after = "500ms"
+end_after_404 = "2s"
+upload_wait = "5s"
+[scheduler]
+ops_listen = "127.0.0.1:{ports.scheduler_ops}"
+"""
 
 
 class StageError(Exception):
@@ -48,6 +93,11 @@ def free_ports() -> Ports:
             one.close()
 
 
+def processes(ports: Ports) -> dict[str, int]:
+    """The processes in the order they start, and their ops ports."""
+    return {"receiver": ports.receiver_ops, "scheduler": ports.scheduler_ops}
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """What the generated configuration depends on."""
@@ -56,56 +106,20 @@ class Setting:
     ports: Ports
     redis_url: str
     api_url: str
-    app_id: str
-    customer_id: str
-    customer_secret: str
-    secret: str
+    account: EmulatorOptions
     nftables: bool
 
 
 def configuration(setting: Setting) -> str:
     """The TOML that both processes read: the defaults, with a faster clock."""
-    nftables = f"""
-[[allowlist.targets]]
-kind = "nftables"
-port = {setting.ports.receiver}
-mode = "enforce"
-"""
-    return f"""
-data_dir = "{setting.folder}/data"
-[redis]
-url = "{setting.redis_url}"
-[receiver]
-listen = "127.0.0.1:{setting.ports.receiver}"
-ops_listen = "127.0.0.1:{setting.ports.receiver_ops}"
-[[sources]]
-name = "default"
-secrets = [{{ label = "demo", value = "{setting.secret}" }}]
-[agora]
-app_id = "{setting.app_id}"
-customer_id = "{setting.customer_id}"
-customer_secret = "{setting.customer_secret}"
-base_urls = ["{setting.api_url}"]
-requests_per_second = 20
-[allowlist]
-poll_interval = "1s"
-grace = "5s"
-reserved = "accept"
-[[allowlist.targets]]
-kind = "file"
-path = "{setting.folder}/allow.conf"
-format = "nginx"
-{nftables if setting.nftables else ""}
-[gateway]
-listen = "127.0.0.1:{setting.ports.gateway}"
-[recordings]
-silence = "2s"
-confirm_after = "500ms"
-end_after_404 = "2s"
-upload_wait = "5s"
-[scheduler]
-ops_listen = "127.0.0.1:{setting.ports.scheduler_ops}"
-"""
+    return TEMPLATE.format(
+        folder=setting.folder,
+        ports=setting.ports,
+        redis_url=setting.redis_url,
+        api_url=setting.api_url,
+        account=setting.account,
+        nftables=NFTABLES.format(ports=setting.ports) if setting.nftables else "",
+    )
 
 
 @asynccontextmanager
