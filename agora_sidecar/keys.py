@@ -2,8 +2,8 @@
 
 | key | type | lifetime | written by | read by |
 |---|---|---|---|---|
-| `{ncs}:events` | stream | for ever: nothing trims it yet | receiver, scheduler (findings) | **public** |
-| `{ncs}:quarantine` | stream | for ever, like the events | receiver | operators |
+| `{ncs}:events` | stream | nothing trims it yet | receiver, scheduler (findings) | **public** |
+| `{ncs}:quarantine` | stream | nothing trims it yet | receiver | operators |
 | `{ncs}:seen:<source>:<noticeId>` | string | `dedupe_window` | receiver | receiver |
 | `{ncs}:same:<source>:<digest>` | string | `dedupe_window` | receiver | receiver |
 | `{ncs}:hints` | stream | not written yet | receiver | scheduler |

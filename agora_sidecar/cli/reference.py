@@ -108,7 +108,7 @@ def log_events() -> list[LogEvent]:
     Raises:
         ValueError: an event's name is not written where it is logged.
     """
-    found = {event for path, module in _modules() for event in _logged(path, module)}
+    found = {event for path, module in modules() for event in logged(path, module)}
     return sorted(found)
 
 
@@ -180,7 +180,8 @@ def _events() -> Iterator[tuple[str, ...]]:
         yield f"`{event}`", level, shown, f"`{module}`"
 
 
-def _modules() -> Iterator[tuple[Path, str]]:
+def modules() -> Iterator[tuple[Path, str]]:
+    """Every source file that ships, and the module it is."""
     for package in PACKAGES:
         folder = Path(str(package.__file__)).parent
         for path in sorted(folder.rglob("*.py")):
@@ -188,7 +189,8 @@ def _modules() -> Iterator[tuple[Path, str]]:
             yield path, ".".join(parts).removesuffix(".__init__")
 
 
-def _logged(path: Path, module: str) -> Iterator[LogEvent]:
+def logged(path: Path, module: str) -> Iterator[LogEvent]:
+    """The log events of one source file. Raises ValueError as `log_events`."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     # `say = log.error if … else log.info` gives the call another name
     aliases = {
