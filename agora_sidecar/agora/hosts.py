@@ -15,7 +15,7 @@ class Hosts:
     """The base URLs in the configured order, but the one that works in front."""
 
     def __init__(self, base_urls: Sequence[str]) -> None:
-        self._urls = tuple(dict.fromkeys(url.rstrip("/") for url in base_urls))
+        self._urls = tuple(dict.fromkeys(_plain(url) for url in base_urls))
         self._first = 0
         self._left_home = 0.0
 
@@ -40,5 +40,12 @@ class Hosts:
 
 
 def host_name(url: str) -> str:
-    """Host and port of a base URL, as logs and errors name it; never the credentials in it."""
-    return urlsplit(url).netloc.rpartition("@")[2]
+    """Host and port of one of these base URLs, as logs and errors name it."""
+    return urlsplit(url).netloc
+
+
+def _plain(url: str) -> str:
+    """No slash at its end, and no credentials: the client has its own, and logs show URLs."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}".rstrip("/")

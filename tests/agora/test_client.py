@@ -296,10 +296,10 @@ async def test_no_call_outlives_its_deadline(
 ) -> None:
     getattr(api, lever)()
     began = time.monotonic()
-    async with client_of(url, timeout=0.15, stop_timeout=0.15) as client:
+    async with client_of(url, timeout=0.3, stop_timeout=0.3) as client:
         with pytest.raises(RetryLaterError):
             await CALLS[name](client)
-    assert 0.1 < time.monotonic() - began < 2.0
+    assert 0.25 < time.monotonic() - began < 2.0
     assert len(api.asked) == 1
 
 
@@ -317,7 +317,7 @@ async def test_the_deadline_holds_for_the_wait_before_the_call_too(
     api: AgoraApi, url: str, clock: FakeClock
 ) -> None:
     api.say(json_sample("query/mix-hls"))
-    async with client_of(url, timeout=0.1, clock=clock, requests_per_second=1.0) as client:
+    async with client_of(url, timeout=0.5, clock=clock, requests_per_second=1.0) as client:
         await client.query(RECORDING)
         with pytest.raises(RetryLaterError, match="no turn in time"):
             await client.query(RECORDING)
@@ -350,7 +350,7 @@ async def test_a_cancelled_call_leaves_the_client_usable(api: AgoraApi, client: 
 async def test_after_429_no_call_begins_for_a_while(
     api: AgoraApi, url: str, clock: FakeClock
 ) -> None:
-    async with client_of(url, clock=clock, timeout=0.1) as client:
+    async with client_of(url, clock=clock, timeout=0.5) as client:
         api.say({"message": "API rate limit exceeded"}, status=429)
         with pytest.raises(SlowDownError):
             await client.query(RECORDING)

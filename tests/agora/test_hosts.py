@@ -33,7 +33,8 @@ from tests.fakes.clock import FakeClock
 
 RECORDING = Recording("app", "RID", "SID", "mix", "room1", "900001")
 EVERYTHING = {"resourceId": "RID", "sid": "SID", "serverResponse": {"status": 5}, "data": {}}
-TIMEOUT = 0.6
+TIMEOUT = 1.0
+"""Seconds, where it is to run out; elsewhere calls have more than they need."""
 TLS = ssl.create_default_context()
 
 Serve = Callable[..., Awaitable[TestServer]]
@@ -81,7 +82,7 @@ class Pair:
 
     @asynccontextmanager
     async def client(
-        self, clock: Clock | None = None, *, timeout: float = TIMEOUT
+        self, clock: Clock | None = None, *, timeout: float = 10.0
     ) -> AsyncIterator[Client]:
         async with client_of(self.urls, clock or SystemClock(), timeout=timeout) as client:
             yield client
@@ -184,7 +185,7 @@ async def test_a_hanging_host_does_not_use_up_the_whole_deadline(
     pair: Pair, name: str, lever: str
 ) -> None:
     getattr(pair.first, lever)()
-    async with pair.client() as client:
+    async with pair.client(timeout=TIMEOUT) as client:
         began = time.monotonic()
         await REPEATABLE[name](client)
         took = time.monotonic() - began
@@ -192,18 +193,15 @@ async def test_a_hanging_host_does_not_use_up_the_whole_deadline(
     assert len(pair.second.asked) == 1
 
 
-@pytest.mark.parametrize("hanging", [2, 3])
-async def test_several_hanging_hosts_leave_time_for_the_last_one(
-    aiohttp_server: Serve, hanging: int
-) -> None:
-    apis = [AgoraApi() for _ in range(hanging + 1)]
+async def test_several_hanging_hosts_leave_time_for_the_last_one(aiohttp_server: Serve) -> None:
+    apis = [AgoraApi() for _ in range(3)]
     for api in apis:
         api.hang()
     apis[-1].say(EVERYTHING)
     urls = [str((await aiohttp_server(api.application)).make_url("/")) for api in apis]
-    async with client_of(urls, SystemClock(), timeout=1.6) as client:
+    async with client_of(urls, SystemClock(), timeout=2.0) as client:
         assert (await client.query(RECORDING)).status == IN_PROGRESS
-    assert [len(api.asked) for api in apis] == [1] * (hanging + 1)
+    assert [len(api.asked) for api in apis] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("name", REPEATABLE)
@@ -212,7 +210,7 @@ async def test_when_all_hosts_hang_the_call_ends_in_time_and_names_the_first(
 ) -> None:
     pair.first.hang()
     pair.second.hang()
-    async with pair.client() as client:
+    async with pair.client(timeout=TIMEOUT) as client:
         began = time.monotonic()
         with pytest.raises(RetryLaterError) as caught:
             await REPEATABLE[name](client)
@@ -369,9 +367,10 @@ async def test_a_base_url_may_have_a_region_in_its_path(pair: Pair) -> None:
     assert pair.first.asked[0].path.startswith("/eu/v1/apps/app/")
 
 
-def test_the_name_of_a_host_has_its_port_and_no_credentials() -> None:
-    assert host_name("https://id:secret@api.example:8443/eu") == "api.example:8443"
-    assert host_name("http://[::1]:80") == "[::1]:80"
+def test_a_base_url_is_plain_and_its_host_is_named_with_the_port() -> None:
+    hosts = Hosts(["https://id:secret@api.example:8443/eu/", "http://[::1]:80"])
+    assert hosts.order(0.0) == ("https://api.example:8443/eu", "http://[::1]:80")
+    assert [host_name(url) for url in hosts.order(0.0)] == ["api.example:8443", "[::1]:80"]
 
 
 def test_the_same_host_written_twice_is_one() -> None:

