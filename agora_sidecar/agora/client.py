@@ -27,7 +27,14 @@ from agora_sidecar.agora.errors import (
 from agora_sidecar.agora.hosts import Hosts, host_name
 from agora_sidecar.agora.paths import cloud_recording_path, task_path
 from agora_sidecar.agora.recordings import Recording
-from agora_sidecar.agora.replies import QueryReply, StopReply, decipher, read_query, read_stop
+from agora_sidecar.agora.replies import (
+    QueryReply,
+    StopReply,
+    check_shape,
+    decipher,
+    read_query,
+    read_stop,
+)
 from agora_sidecar.process.clock import Clock
 
 log = structlog.get_logger()
@@ -38,13 +45,15 @@ SLOW_DOWN = 1.0
 """Seconds without any call after the vendor said there were too many: it counts by the second."""
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
 """Failures of which it is certain that the host received nothing."""
-TASK_NAMES = ("serverResponse", "resourceId", "sid")
-"""What an answer about a task has at least one of: another JSON object is somebody else's."""
+NO_PROXY: Mapping[str, None] = {
+    f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")
+}
+"""A proxy of the environment is for the vendor's hosts, not for an emulator on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """`names`: an answer has one of them. `repeatable`: even if it may have been received.
+    """`repeatable`: even if it may have been received.
 
     `patient`: a host that was reached may use all the time there is, as asking another one after
     that is useless (a synchronous stop) or forbidden (acquire, start).
@@ -53,7 +62,6 @@ class _Request:
     call: str
     method: str
     path: str
-    names: tuple[str, ...]
     body: Mapping[str, Any] | None = None
     repeatable: bool = True
     patient: bool = False
@@ -92,8 +100,10 @@ class Client:
         self._stop_timeout = stop_timeout
         self._http = httpx.AsyncClient(
             auth=httpx.BasicAuth(customer_id, customer_secret),
-            headers={"Accept": "application/json"},
+            # not compressed: MAX_ANSWER is then also what can arrive
+            headers={"Accept": "application/json", "Accept-Encoding": "identity"},
             transport=transport,
+            mounts=NO_PROXY,
             timeout=timeout,
             follow_redirects=False,
         )
@@ -146,7 +156,7 @@ class Client:
 
     async def query(self, recording: Recording) -> QueryReply:
         """What the vendor knows of a task now."""
-        request = _Request("query", "GET", task_path("query", recording), TASK_NAMES)
+        request = _Request("query", "GET", task_path("query", recording))
         answer = await self._call(request, timeout=self._timeout)
         return read_query(answer.body, host=answer.host)
 
@@ -156,7 +166,6 @@ class Client:
             "stop",
             "POST",
             task_path("stop", recording),
-            TASK_NAMES,
             body={
                 "cname": recording.cname,
                 "uid": recording.uid,
@@ -170,18 +179,13 @@ class Client:
 
     async def ncs_ip(self, path: str = "/v1/ncs/ip") -> bytes:
         """The address list's body as it came; /v1 and /v2 are both documented."""
-        request = _Request("ncs_ip", "GET", path, ("data",))
+        request = _Request("ncs_ip", "GET", path)
         return (await self._call(request, timeout=self._timeout)).raw
 
     async def _begin(self, call: str, path: str, body: Mapping[str, Any], *, name: str) -> str:
         """What the vendor names a thing that begins to exist by this call."""
-        request = _Request(call, "POST", path, (name,), body=body, repeatable=False, patient=True)
-        answer = await self._call(request, timeout=self._timeout)
-        value = answer.body[name]
-        if not isinstance(value, str) or not value:
-            reason = f"no {name} in the answer"
-            raise UnexpectedAnswerError(call, host=answer.host, status=200, reason=reason)
-        return value
+        request = _Request(call, "POST", path, body=body, repeatable=False, patient=True)
+        return str((await self._call(request, timeout=self._timeout)).body[name])
 
     async def _call(self, request: _Request, *, timeout: float) -> _Answer:
         loop = asyncio.get_running_loop()
@@ -194,7 +198,7 @@ class Client:
             try:
                 answer = await self._from_host(request, url, deadline, last=url == asked[-1])
             except (RetryLaterError, UnexpectedAnswerError) as error:
-                self._leave(request, error)
+                self._leave(request, error, asked=asked, url=url)
                 problem = problem or error
             except ApiError:
                 self._settle(url, asked, problem)  # not what was asked for, but the vendor's word
@@ -204,12 +208,14 @@ class Client:
                 return answer
         raise problem or RetryLaterError(request.call, reason="no host is configured")
 
-    def _leave(self, request: _Request, error: ApiError) -> None:
+    def _leave(self, request: _Request, error: ApiError, *, asked: Sequence[str], url: str) -> None:
         """Go on to the next host, or raise where that is no help or not safe."""
         if isinstance(error, SlowDownError):
             self._budget.hold_off(SLOW_DOWN)
             raise error
         if not (request.repeatable or isinstance(error.__cause__, NEVER_SENT)):
+            if error.status is None and url != asked[-1]:  # the next call need not wait for it too
+                self._settle(asked[asked.index(url) + 1], asked, error)
             raise error
         log.debug("agora.host_skipped", call=request.call, host=error.host, why=str(error))
 
@@ -234,9 +240,7 @@ class Client:
             raise RetryLaterError(request.call, reason="no turn in time") from error
         status, raw = await self._exchange(request, url, deadline, last=last)
         body = decipher(request.call, host=host, status=status, body=raw)
-        if not any(name in body for name in request.names):
-            reason = f"no {' or '.join(request.names)} in the answer"
-            raise UnexpectedAnswerError(request.call, host=host, status=status, reason=reason)
+        check_shape(request.call, host=host, body=body)
         self._answered.add(host)
         return _Answer(host, body, raw)
 
@@ -259,7 +263,7 @@ class Client:
         return status, raw
 
     async def _send(self, request: _Request, url: str, *, connect: float) -> tuple[int, bytes, str]:
-        content = None if request.body is None else msgspec.json.encode(request.body)
+        content = _encoded(request)
         headers = {} if content is None else {"Content-Type": "application/json;charset=utf-8"}
         async with self._http.stream(
             request.method,
@@ -270,6 +274,13 @@ class Client:
         ) as response:
             request_id = response.headers.get("X-Request-Id", "")
             return response.status_code, await _read(response), request_id
+
+
+def _encoded(request: _Request) -> bytes | None:
+    try:
+        return None if request.body is None else msgspec.json.encode(request.body)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RefusedError(request.call, reason="the request cannot be written as JSON") from error
 
 
 async def _read(response: httpx.Response) -> bytes:

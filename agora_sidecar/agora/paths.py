@@ -10,12 +10,15 @@ def cloud_recording_path(call: str, app_id: str, *parts: str) -> str:
     """A path below one app id's `cloud_recording`.
 
     Raises:
-        RefusedError: a part that others would make another path of.
+        RefusedError: a part that others would make another path of, or that is no text.
     """
     for part in (app_id, *parts):
         if part in {"", ".", ".."}:
             raise RefusedError(call, reason=f"{part!r} cannot be a part of a path")
-    quoted = (quote(part, safe="") for part in (app_id, "cloud_recording", *parts))
+    try:
+        quoted = [quote(part, safe="") for part in (app_id, "cloud_recording", *parts)]
+    except UnicodeEncodeError as error:  # half of a surrogate pair
+        raise RefusedError(call, reason="a part of the path is not Unicode") from error
     return "/".join(("/v1/apps", *quoted))
 
 

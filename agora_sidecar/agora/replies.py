@@ -47,6 +47,17 @@ BACKUPED = "backuped"
 UNKNOWN = "unknown"
 
 
+_TASK = (("serverResponse", dict), ("resourceId", str), ("sid", str))
+SHAPES: Mapping[str, tuple[tuple[str, type], ...]] = {
+    "acquire": (("resourceId", str),),
+    "start": (("sid", str),),
+    "query": _TASK,
+    "stop": _TASK,
+    "ncs_ip": (("data", dict),),
+}
+"""What a 200 has at least one of, a text not empty; any other object is somebody else's."""
+
+
 @dataclass(frozen=True, slots=True)
 class QueryReply:
     """What `query` told; `status` is None where it did not say. `body` is the whole answer."""
@@ -83,6 +94,18 @@ def decipher(call: str, *, host: str, status: int, body: bytes) -> dict[str, Any
     kind = _kind(status, code, reason, readable=readable)
     reason = reason if readable else "not a JSON object"
     raise kind(call, host=host, status=status, code=code, reason=reason)
+
+
+def check_shape(call: str, *, host: str, body: Mapping[str, Any]) -> None:
+    """Accept what `decipher` returned as the vendor's answer of this call.
+
+    Raises:
+        UnexpectedAnswerError: it has nothing that such an answer has.
+    """
+    shape = SHAPES[call]
+    if not any(isinstance(body.get(name), kind) and body[name] != "" for name, kind in shape):
+        reason = f"no {' or '.join(name for name, _ in shape)} in the answer"
+        raise UnexpectedAnswerError(call, host=host, status=200, reason=reason)
 
 
 def read_query(body: Mapping[str, Any], *, host: str) -> QueryReply:
