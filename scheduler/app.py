@@ -45,6 +45,8 @@ log = structlog.get_logger()
 
 LEASE_LENGTH = 15.0
 """Seconds that a leader may be silent before another one takes over."""
+STOP_WITHIN = 10.0
+"""Seconds for what is under way at the end: a call to Agora, a firewall's change."""
 JITTER = 0.05
 """By which part of itself an interval of polls varies, so that a fleet does not ask at once."""
 
@@ -74,14 +76,7 @@ async def run(
     async with AsyncExitStack() as stack:
         ground = _Ground(redis, agora, clock)
         stack.push_async_callback(ground.close)
-        sync = allowlist_sync(
-            allowlist,
-            data_dir=data_dir,
-            client=ground.client,
-            clock=clock,
-            registry=ground.registry,
-            publish=publisher(ground.store, ground.keys),
-        )
+        sync = _sync(ground, allowlist, data_dir)
         loops = _Loops(ground, recordings)
         # The firewall first: it must not wait for anybody
         await sync.apply_last_known_good()
@@ -163,6 +158,17 @@ class _Loops:
         return {state.value: number for state, number in self._ledger.open_by_state().items()}
 
 
+def _sync(ground: _Ground, settings: AllowlistSettings, data_dir: Path) -> Sync:
+    return allowlist_sync(
+        settings,
+        data_dir=data_dir,
+        client=ground.client,
+        clock=ground.clock,
+        registry=ground.registry,
+        publish=publisher(ground.store, ground.keys),
+    )
+
+
 @asynccontextmanager
 async def _timetable(
     ground: _Ground, settings: AllowlistSettings, sync: Sync, loops: _Loops
@@ -184,7 +190,7 @@ async def _timetable(
     try:
         yield
     finally:
-        timetable.close()
+        await timetable.close(within=STOP_WITHIN)
 
 
 @asynccontextmanager

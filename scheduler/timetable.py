@@ -5,6 +5,7 @@ and counted, and runs again at its next time. A job may say when it wants to be 
 counts when it is earlier than its usual time.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -49,12 +50,17 @@ class Timetable:
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         self._scheduler.add_listener(self._overrun, EVENT_JOB_MAX_INSTANCES)
+        self._running: set[asyncio.Future[float | None]] = set()
 
     def add(self, name: str, job: Job, *, interval: float, jitter: float = 0.0) -> None:
         """Run `job` now and then every `interval` seconds, give or take `jitter` seconds."""
 
         async def run() -> None:
-            again = await self._run(name, job)
+            # shielded: APScheduler cancels what runs when it is shut down, we let it finish
+            running = asyncio.ensure_future(self._run(name, job))
+            self._running.add(running)
+            running.add_done_callback(self._running.discard)
+            again = await asyncio.shield(running)
             if again is not None and again < interval:
                 self._hasten(name, again)
 
@@ -75,10 +81,16 @@ class Timetable:
         """Run this job as soon as possible instead of at its next time."""
         self._hasten(name, 0.0)
 
-    def close(self) -> None:
-        """Start no job any more."""
+    async def close(self, *, within: float) -> None:
+        """Start no job any more, and let those that run finish, for at most `within` seconds."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
+        if not self._running:
+            return
+        _, unfinished = await asyncio.wait(self._running, timeout=within)
+        for job in unfinished:
+            job.cancel()
+        await asyncio.gather(*unfinished, return_exceptions=True)
 
     def _hasten(self, name: str, seconds: float) -> None:
         job = self._scheduler.get_job(name)

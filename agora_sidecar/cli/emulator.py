@@ -22,6 +22,17 @@ from agora_sidecar.process.serving import run
 SECRET, CUSTOMER_SECRET = "emulator-secret", "emulator-customer-secret"
 """Of an account that does not exist: nothing to protect."""
 
+SeedOption = Annotated[
+    int | None, typer.Option(help="The same seed, the same decisions; default: a new one.")
+]
+FaultOption = Annotated[
+    list[str] | None, typer.Option(help="name=value, such as lose=0.1; repeatable.")
+]
+SourcesOption = Annotated[str, typer.Option(help="Addresses to send from, with commas.")]
+RotateOption = Annotated[
+    float | None, typer.Option(help="Seconds (the vendor's) between rotations.")
+]
+
 
 def emulator(
     *,
@@ -32,19 +43,11 @@ def emulator(
     customer_id: Annotated[str, typer.Option(help="For Basic auth.")] = "emulator-customer",
     customer_secret: Annotated[str, typer.Option(help="For Basic auth.")] = CUSTOMER_SECRET,
     speed: Annotated[float, typer.Option(help="How many times faster time runs.")] = 1.0,
-    seed: Annotated[
-        int | None, typer.Option(help="The same seed, the same decisions; default: a new one.")
-    ] = None,
-    fault: Annotated[
-        list[str] | None, typer.Option(help="name=value, such as lose=0.1; repeatable.")
-    ] = None,
-    sources: Annotated[
-        str, typer.Option(help="Addresses to send callbacks from, with commas.")
-    ] = "127.0.0.1",
+    seed: SeedOption = None,
+    fault: FaultOption = None,
+    sources: SourcesOption = "127.0.0.1",
     published: Annotated[int, typer.Option(help="How many of them are in use at a time.")] = 2,
-    rotate_every: Annotated[
-        float | None, typer.Option(help="Seconds (the vendor's) between rotations.")
-    ] = None,
+    rotate_every: RotateOption = None,
 ) -> None:
     """Be Agora: composite recordings, the address list, callbacks with faults on demand.
 

@@ -19,12 +19,12 @@ from agora_sidecar.keys import Keys
 from agora_sidecar.process.clock import SystemClock
 from agora_sidecar.process.settings import SettingsError
 from agora_sidecar.store import StoreError, connect
+from scheduler.assembly import timings_of
 from scheduler.recordings.findings import describe
 from scheduler.recordings.ledger import ConflictError, SessionUnreadableError
 from scheduler.recordings.redis_ledger import RedisLedger
 from scheduler.recordings.registry import Registry
 from scheduler.recordings.session import Session
-from scheduler.recordings.timings import Timings
 
 _T = TypeVar("_T")
 
@@ -117,12 +117,7 @@ async def _run(document: Document, action: Callable[[Registry], Awaitable[_T]]) 
     client = connect(document.redis.url.get_secret_value())
     registry = Registry(
         ledger=RedisLedger(client, Keys(document.redis.prefix), keep=settings.keep),
-        timings=Timings(
-            silence=settings.silence,
-            confirm_after=settings.confirm_after,
-            end_after_404=settings.end_after_404,
-            keep=settings.keep,
-        ),
+        timings=timings_of(settings),
         clock=SystemClock(),
         max_duration=settings.max_duration or None,
     )

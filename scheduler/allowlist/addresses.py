@@ -97,7 +97,8 @@ def make_room(book: Book, listed: Collection[Address], *, limit: int) -> Book:
         return book
     gone = sorted(
         book.entries.keys() - set(listed),
-        key=lambda address: _expendable(book.entries[address]),
+        # the address itself settles a tie, so that every process decides alike
+        key=lambda a: (_expendable(book.entries[a]), a.version, int(a)),
     )[:surplus]
     entries = {address: entry for address, entry in book.entries.items() if address not in gone}
     return _revised(book, entries, last_good_poll=book.last_good_poll)

@@ -29,6 +29,7 @@ MAX_BODY = 64 * 1024
 LIST_LIMIT = 1000
 """Recordings in one answer."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+WILDCARDS = frozenset({"0.0.0.0", "::"})
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -44,11 +45,11 @@ def recordings_application(
     """`/recordings` over a registry, guarded.
 
     `token` empty: nobody has to show one (only for loopback). `allowed_hosts`: names or addresses,
-    without ports, under which this may be asked besides loopback's.
+    without ports, under which this may be asked besides loopback's. Where a token is demanded and
+    every address is listened on, any name will do: no page in a browser knows the token.
     """
-    guard = _guard(
-        token=token, hosts=LOOPBACK | {host.lower().strip("[]") for host in allowed_hosts}
-    )
+    hosts = LOOPBACK | {host.lower().strip("[]") for host in allowed_hosts}
+    guard = _guard(token=token, hosts=None if token and hosts & WILDCARDS else hosts)
     app = web.Application(client_max_size=MAX_BODY, middlewares=[_errors, guard])
     api = _Api(registry=registry, app_ids=frozenset(app_ids), clock=clock)
     app.router.add_get("/recordings", api.list, allow_head=False)
@@ -135,10 +136,10 @@ def _failed(request: web.Request, error: Exception) -> web.Response:
     return _error(500, "this failed; the log says why")
 
 
-def _guard(*, token: str, hosts: Collection[str]) -> Any:
+def _guard(*, token: str, hosts: Collection[str] | None) -> Any:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if _host(request) not in hosts:
+        if hosts is not None and _host(request) not in hosts:
             return _error(421, "not served under this Host")
         if token and not _shows(request.headers.get("Authorization", ""), token):
             log.warning("recording.api_refused", remote=request.remote, path=request.path)

@@ -28,7 +28,7 @@ def closed(session: Session) -> Finding:
                 "endedAt": moment(session.ended_at),
                 "stopWanted": session.stop_wanted or None,
                 "upload": session.upload or None,
-                "fileList": session.files,
+                "fileList": _files(session),
             }
         ),
     )
@@ -40,6 +40,7 @@ def describe(session: Session, *, now: float) -> dict[str, Any]:
     times = {name: value for name, value in shown.items() if name.endswith(("_at", "_since"))}
     shown |= {name: moment(value) for name, value in times.items()}
     shown["trail"] = _trail(session)
+    shown["files"] = _files(session)
     shown["unaskable"] = not session.askable(now)
     shown["wanted"] = "stopped" if session.stop_wanted else "recording"
     return {_camel(name): value for name, value in shown.items()}
@@ -63,6 +64,22 @@ def _facts(session: Session) -> dict[str, Any]:
         "registered": session.registered,
         "evidence": _trail(session),
     }
+
+
+def _files(session: Session) -> list[dict[str, Any]]:
+    """The files in the vendor's own spelling; what it did not tell is left out."""
+    known = (
+        {
+            "fileName": file.name,
+            "trackType": file.track_type or None,
+            "uid": file.uid or None,
+            "mixedAllUser": file.mixed_all_user,
+            "isPlayable": file.is_playable,
+            "sliceStartTime": file.slice_start_ms,
+        }
+        for file in session.files
+    )
+    return [{key: value for key, value in file.items() if value is not None} for file in known]
 
 
 def _trail(session: Session) -> list[dict[str, Any]]:

@@ -41,6 +41,8 @@ NOT_EVIDENCE = frozenset({"reconciler", "replay"})
 MAX_SID = 128
 """Characters; 32 in every observed sample, and it becomes part of a key."""
 
+DEFAULT_SOURCE = "default"
+
 BATCH = 200
 BLOCK = 1.0
 """Seconds to wait for new entries: also how soon a request to stop is noticed."""
@@ -71,6 +73,7 @@ class _Told:
     """What one entry says about one recording."""
 
     stream_id: str
+    source: str
     notice: Notification
     evidence: Evidence
 
@@ -168,7 +171,10 @@ class Intake:
             raise ValueError(f"sid of {len(notice.sid)} characters")
         details = decode_details(notice.product_id, notice.event_type, read_details(entry.data))
         evidence = of_event(notice.event_type, details, at=self._received(entry))
-        return _Told(entry.stream_id, notice, evidence) if evidence else None
+        if evidence is None:
+            return None
+        source = entry.source.removeprefix("/agora/") or DEFAULT_SOURCE
+        return _Told(entry.stream_id, source, notice, evidence)
 
     def _received(self, entry: Entry) -> float:
         """When it reached us: not the future, whatever the entry says."""
@@ -195,6 +201,12 @@ class Intake:
         except SessionUnreadableError as error:
             self._metrics.entries.labels("unreadable").inc(len(group))
             log.warning("recording.unreadable", sid=sid, why=error.why[:200])
+            return [told.stream_id for told in group]
+        except StoreError:
+            raise
+        except Exception as error:  # boundary: one recording must not stop the others
+            self._metrics.entries.labels("unreadable").inc(len(group))
+            log.exception("recording.fold_failed", sid=sid, why=repr(error))
             return [told.stream_id for told in group]
         self._metrics.entries.labels("folded").inc(len(group))
         if session and session.version == 1 and not session.registered:
@@ -229,7 +241,7 @@ def _sid(told: _Told) -> str:
 def _from_stream(told: _Told) -> Session:
     """A recording that nobody registered: without a resource id it cannot be asked about."""
     notice, at = told.notice, told.evidence.at
-    session = Session(sid=notice.sid or "", created_at=at, started_at=at)
+    session = Session(sid=notice.sid or "", source=told.source, created_at=at, started_at=at)
     return _named(session, notice)
 
 

@@ -156,6 +156,18 @@ async def test_known_hosts_are_served(
     assert (await api.get("/recordings", headers={"Host": host})).status == 200
 
 
+async def test_where_every_address_is_listened_on_the_token_decides_and_not_the_host(
+    ledger: MemoryLedger, aiohttp_client: Serve
+) -> None:
+    known = {"allowed_hosts": ["0.0.0.0"], "token": "t"}
+    api = await aiohttp_client(application(ledger, **known))
+    host = {"Host": "sidecar.internal:8081"}
+
+    assert (await api.get("/recordings", headers=host)).status == 401
+    shown = host | {"Authorization": "Bearer t"}
+    assert (await api.get("/recordings", headers=shown)).status == 200
+
+
 async def test_a_wanted_stop_is_owed(api: TestClient[Any, Any], ledger: MemoryLedger) -> None:
     await api.put(PATH, json=BODY)
 

@@ -126,7 +126,7 @@ async def test_a_recording_whose_last_events_were_lost_is_found_out_by_query_and
 
     [told] = world.closed()
     assert (told["reason"], told["toldBy"], told["sid"]) == ("not_found", "query", SID)
-    assert [file["name"] for file in told["fileList"]] == ["p/a.m3u8"]
+    assert [file["fileName"] for file in told["fileList"]] == ["p/a.m3u8"]
     missing = [note for note in told["evidence"] if note["reading"] == "not_found"]
     assert {note["host"] for note in missing} == {"api.example"}
     assert "code 404" in missing[0]["text"]
