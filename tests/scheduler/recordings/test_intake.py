@@ -126,69 +126,6 @@ async def test_a_recording_known_from_the_stream_belongs_to_its_entrys_source(
     assert found.source == "emea"
 
 
-class LedgerWithABug(MemoryLedger):
-    """Breaks on one recording."""
-
-    async def load(self, sid: str) -> Session | None:
-        if sid == SID:
-            raise RuntimeError("a bug")
-        return await super().load(sid)
-
-
-async def test_a_bug_about_one_recording_does_not_stop_the_others(
-    registry: CollectorRegistry,
-) -> None:
-    ledger, other = LedgerWithABug(), "f" * 32
-    reader = OneBatch([entry_of(body(40, status=0)), entry_of(body(40, sid=other, status=0))])
-    intake = Intake(
-        reader=reader,
-        ledger=ledger,
-        timings=Timings(),
-        clock=FakeClock(NOW),
-        metrics=RecordingMetrics(registry),
-    )
-
-    with capture_logs() as logs:
-        await intake.step()
-
-    assert await ledger.load(other) is not None
-    assert len(reader.acknowledged) == 2
-    assert [e["event"] for e in logs if e["log_level"] == "error"] == ["recording.fold_failed"]
-
-
-class OneBatch:
-    """A group's reader that has these entries, once."""
-
-    def __init__(self, entries: list[Entry]) -> None:
-        self.entries = entries
-        self.acknowledged: list[str] = []
-
-    async def read(self, *, count: int, block: float) -> list[Entry]:
-        entries, self.entries = self.entries, []
-        return entries
-
-    async def reclaim(self, *, count: int, idle: float) -> list[Entry]:
-        return []
-
-    async def acknowledge(self, stream_ids: Sequence[str]) -> None:
-        self.acknowledged += stream_ids
-
-
-def entry_of(data: bytes) -> Entry:
-    """An entry as the stream would give it."""
-    notice = read_notification(data)
-    return Entry(
-        stream_id=f"{notice.sid}-0",
-        id=notice.notice_id,
-        source="/agora/default",
-        type="",
-        subject=notice.sid or "",
-        time="",
-        data=data,
-        origin="webhook",
-    )
-
-
 @integration
 async def test_a_recording_that_nobody_registered_is_tracked_by_its_events_alone(
     redis: Redis, intake: Intake
@@ -557,3 +494,32 @@ async def test_an_open_recording_lost_by_the_store_is_written_back_with_its_next
     found = await known(redis)
     assert found is not None
     assert (found.state, found.alive_at is not None) == (State.ENDING, True)
+
+
+class LedgerWithABug(MemoryLedger):
+    """Breaks on one recording."""
+
+    async def load(self, sid: str) -> Session | None:
+        if sid == SID:
+            raise RuntimeError("a bug")
+        return await super().load(sid)
+
+
+async def test_a_bug_about_one_recording_does_not_stop_the_others() -> None:
+    ledger = LedgerWithABug()
+    batch = [entry(1, body(40, status=0)), entry(2, body(40, sid="other", status=0))]
+    reader = OneBatch(batch)
+    intake = Intake(
+        reader=reader,
+        ledger=ledger,
+        timings=Timings(),
+        clock=FakeClock(NOW),
+        metrics=RecordingMetrics(CollectorRegistry()),
+    )
+
+    with capture_logs() as logs:
+        await intake.step()
+
+    assert await ledger.load("other") is not None
+    assert reader.entries == []
+    assert [e["event"] for e in logs if e["log_level"] == "error"] == ["recording.fold_failed"]
