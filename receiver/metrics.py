@@ -6,53 +6,38 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 """Seconds. The vendor gives 10."""
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class ReceiverMetrics:
-    """The receiver's metrics on one registry."""
+    """The receiver's metrics on one registry.
+
+    `answer`, `signed_by` and `safe_by` find a child by its labels: looking one up anew costs as
+    much as verifying a signature, and there are few of each.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         counter = partial(Counter, registry=registry)
         gauge = partial(Gauge, registry=registry)
         histogram = partial(Histogram, registry=registry)
-        self.answers = counter(
-            "agora_sidecar_answers_total",
-            "Answers of the public port, by HTTP status and outcome.",
-            ["status", "outcome"],
-        )
-        # looking a child up costs as much as verifying a signature; there are few of each
+        says = "Answers of the public port, by HTTP status and outcome."
+        self.answers = counter("agora_sidecar_answers_total", says, ["status", "outcome"])
         self.answer = cache(self.answers.labels)
+        says = "From a request's complete headers to its 200, seconds."
         self.acknowledge = histogram(
-            "agora_sidecar_acknowledge_seconds",
-            "From a request's complete headers to its 200, seconds.",
-            buckets=LATENCY_BUCKETS,
+            "agora_sidecar_acknowledge_seconds", says, buckets=LATENCY_BUCKETS
         )
-        self.secret_used = counter(
-            "agora_sidecar_secret_used_total",
-            "Authentic deliveries by source and label of the secret that signed them.",
-            ["source", "label"],
-        )
+        says = "Authentic deliveries by source and label of the secret that signed them."
+        self.secret_used = counter("agora_sidecar_secret_used_total", says, ["source", "label"])
         self.signed_by = cache(self.secret_used.labels)
-        self.safe = counter(
-            "agora_sidecar_safe_total",
-            "Acknowledged events by the way they were safe before the 200.",
-            ["level"],
-        )
+        says = "Acknowledged events by the way they were safe before the 200."
+        self.safe = counter("agora_sidecar_safe_total", says, ["level"])
         self.safe_by = cache(self.safe.labels)
-        self.batch = histogram(
-            "agora_sidecar_batch_events",
-            "Events committed together.",
-            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
-        )
-        self.waiting = gauge(
-            "agora_sidecar_waiting_events", "Events that wait for the batch under way."
-        )
-        self.append_failures = counter(
-            "agora_sidecar_append_failures_total",
-            "Batches that the store did not take, by kind of error.",
-            ["kind"],
-        )
-        self.durability_reduced = gauge(
-            "agora_sidecar_durability_reduced",
-            "1 while the store is less safe than `durability` asks.",
-        )
+        says = "Events committed together."
+        self.batch = histogram("agora_sidecar_batch_events", says, buckets=BATCH_BUCKETS)
+        says = "Events that wait for the batch under way."
+        self.waiting = gauge("agora_sidecar_waiting_events", says)
+        says = "Batches that the store did not take, by kind of error."
+        self.append_failures = counter("agora_sidecar_append_failures_total", says, ["kind"])
+        says = "1 while the store is less safe than `durability` asks."
+        self.durability_reduced = gauge("agora_sidecar_durability_reduced", says)
