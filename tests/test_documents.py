@@ -86,10 +86,11 @@ def test_every_metric_of_the_sources_is_in_the_reference() -> None:
     in_sources = {
         name
         for path, _ in reference.modules()
-        for name in re.findall(r'"(agora_sidecar_\w+)",?$', document(path), re.MULTILINE)
+        if path.name in {"metrics.py", "timetable.py"}
+        for name in re.findall(r'"(agora_sidecar_\w+)"', document(path))
     }
 
-    assert len(in_sources) > 10
+    assert len(in_sources) > 20
     assert in_sources <= written
 
 

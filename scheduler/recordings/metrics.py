@@ -12,34 +12,40 @@ class RecordingMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def counter(name: str, about: str, *labels: str) -> Counter:
-            return Counter(f"agora_sidecar_{name}", about, labels, registry=registry)
+            return Counter(name, about, labels, registry=registry)
 
         def gauge(name: str, about: str, *labels: str) -> Gauge:
-            return Gauge(f"agora_sidecar_{name}", about, labels, registry=registry)
+            return Gauge(name, about, labels, registry=registry)
 
         self.recordings = gauge(
-            "recordings", "Open recordings that this process knows of, by state.", "state"
+            "agora_sidecar_recordings",
+            "Open recordings that this process knows of, by state.",
+            "state",
         )
         self.leading = gauge(
-            "recordings_leading",
+            "agora_sidecar_recordings_leading",
             "1 while this process asks, stops and tells; else 0.",
         )
         self.entries = counter(
-            "recording_entries_total",
+            "agora_sidecar_recording_entries_total",
             "Stream entries read: folded, ignored, unreadable, deferred.",
             "result",
         )
         self.queries = counter(
-            "recording_queries_total", "Calls of query, by how the answer was read.", "result"
+            "agora_sidecar_recording_queries_total",
+            "Calls of query, by how the answer was read.",
+            "result",
         )
         self.stops = counter(
-            "recording_stops_total", "Calls of stop, by how the answer was read.", "result"
+            "agora_sidecar_recording_stops_total",
+            "Calls of stop, by how the answer was read.",
+            "result",
         )
         self.findings = counter(
-            "recording_findings_total", "Findings put on the stream, by kind.", "kind"
+            "agora_sidecar_recording_findings_total", "Findings put on the stream, by kind.", "kind"
         )
         self.failures = counter(
-            "recording_check_failures_total",
+            "agora_sidecar_recording_check_failures_total",
             "Checks of one recording that failed for a reason of ours.",
         )
 
