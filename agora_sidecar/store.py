@@ -15,7 +15,16 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 
 __all__ = [
     "AsyncScript",
@@ -43,17 +52,33 @@ class StoreError(Exception):
         self.detail = detail
 
 
+# The driver takes these words away from the message
+_KINDS: dict[type[RedisError], str] = {
+    OutOfMemoryError: "oom",
+    ReadOnlyError: "readonly",
+    BusyLoadingError: "loading",
+    NoPermissionError: "noperm",
+    AuthenticationError: "noauth",
+}
+REFUSED_LOGIN = "Invalid Username or Password"
+"""What the driver says of a wrong login, as of a connection that failed."""
+
+
 @contextmanager
 def store_errors() -> Iterator[None]:
     """Turn the library's errors into `StoreError`."""
     try:
         yield
+    except tuple(_KINDS) as error:  # before the classes they derive from
+        kind = next(kind for known, kind in _KINDS.items() if isinstance(error, known))
+        raise StoreError(kind, str(error)) from error
     except ResponseError as error:
         text = str(error)
         word = text.split(" ", 1)[0]
         raise StoreError(word.lower() if word.isupper() else "refused", text) from error
     except (RedisError, OSError, TimeoutError) as error:
-        raise StoreError("unreachable", str(error) or type(error).__name__) from error
+        kind = "noauth" if REFUSED_LOGIN in str(error) else "unreachable"
+        raise StoreError(kind, str(error) or type(error).__name__) from error
 
 
 def connect(url: str, *, timeout: float = 5.0, connections: int = 32) -> Redis:

@@ -35,6 +35,7 @@ class StoreWatch:
         self._interval = interval
         self._on_durability = on_durability
         self.durability: Durability | None = None
+        self._there: bool | None = None
         health.expect("redis")
 
     async def look(self) -> None:
@@ -47,11 +48,15 @@ class StoreWatch:
                 self._on_durability(self.durability)
         except StoreError as error:
             self.durability = None
-            if self._health.report("redis", str(error)):
+            self._health.report("redis", str(error))
+            if self._there is not False:
                 log.error("store.lost", kind=error.kind, why=error.detail)
+            self._there = False
             return
-        if self._health.report("redis"):
+        self._health.report("redis")
+        if not self._there:
             log.info("store.ready", level=self.durability.level, **self.durability.facts)
+        self._there = True
 
     async def run(self) -> None:
         """Look for ever."""

@@ -36,7 +36,6 @@ def not_yet(document: "Document") -> Iterator[tuple[Path, str]]:
         (("receiver", "tls_key"), receiver.tls_key, "TLS; use a proxy before it"),
         (("stream", "retention"), not usual("stream", "retention"), TRIM),
         (("stream", "max_entries"), not usual("stream", "max_entries"), TRIM),
-        (("receiver", "hedge_after"), not usual("receiver", "hedge_after"), "the spool"),
         (("gateway", "validate"), not usual("gateway", "validation"), "the vendor's paths"),
     )
     for path, asked, what in rules:

@@ -35,7 +35,7 @@ IDLE = {
     "receiver.hedge_after": "there is no spool yet; only compared with `ack_deadline`",
     "gateway.validate": "the vendor's paths are not served yet",
 }
-"""Settings that have no effect in this version, and why; only their defaults are accepted."""
+"""Settings that have no effect in this version, and why."""
 
 METRICS: dict[str, tuple[type, ...]] = {
     "receiver": (ReceiverMetrics,),

@@ -366,7 +366,6 @@ def test_reading_settings_loads_neither_a_server_nor_a_terminal_library() -> Non
     [
         ("SIDECAR_STREAM__RETENTION", "48h"),
         ("SIDECAR_STREAM__MAX_ENTRIES", "5"),
-        ("SIDECAR_RECEIVER__HEDGE_AFTER", "1s"),
         ("SIDECAR_GATEWAY__VALIDATE", "warn"),
     ],
 )

