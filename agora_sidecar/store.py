@@ -60,8 +60,6 @@ _KINDS: dict[type[RedisError], str] = {
     NoPermissionError: "noperm",
     AuthenticationError: "noauth",
 }
-REFUSED_LOGIN = "Invalid Username or Password"
-"""What the driver says of a wrong login, as of a connection that failed."""
 
 
 @contextmanager
@@ -77,7 +75,9 @@ def store_errors() -> Iterator[None]:
         word = text.split(" ", 1)[0]
         raise StoreError(word.lower() if word.isupper() else "refused", text) from error
     except (RedisError, OSError, TimeoutError) as error:
-        kind = "noauth" if REFUSED_LOGIN in str(error) else "unreachable"
+        # a login that is refused comes as a connection that failed because of it
+        refused = isinstance(error.__cause__, AuthenticationError)
+        kind = "noauth" if refused else "unreachable"
         raise StoreError(kind, str(error) or type(error).__name__) from error
 
 
