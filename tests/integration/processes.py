@@ -119,10 +119,10 @@ class Sidecar:
 
 
 def configuration(folder: Path, ports: Ports, redis_url: str, more: str = "") -> str:
+    redis = f'[redis]\nurl = "{redis_url}"' if redis_url else ""
     return f"""
 data_dir = "{folder}/data"
-[redis]
-url = "{redis_url}"
+{redis}
 [[sources]]
 name = "default"
 secrets = [{{ label = "old", value = "before" }}, {{ label = "new", value = "{SECRET}" }}]
