@@ -5,7 +5,9 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,13 @@ from tests.integration.processes import get, post, sidecar, until
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 DEMO = (sys.executable, "-m", "agora_sidecar", "demo")
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder with a short name: a Unix socket's path has 107 characters."""
+    with tempfile.TemporaryDirectory(prefix="as-") as folder:
+        yield Path(folder)
 
 
 def left_over(folder: Path) -> list[str]:
@@ -31,15 +40,15 @@ def left_over(folder: Path) -> list[str]:
     return found
 
 
-def test_a_short_demo_loses_nothing_and_closes_every_recording(tmp_path: Path) -> None:
-    report = tmp_path / "report.json"
+def test_a_short_demo_loses_nothing_and_closes_every_recording(place: Path) -> None:
+    report = place / "report.json"
     ended = subprocess.run(
         [*DEMO, "--for", "4s", "--seed", "3", "--report", str(report)],
         capture_output=True,
         text=True,
         timeout=110,
         check=False,
-        env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "TMPDIR": str(tmp_path)},
+        env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "TMPDIR": str(place)},
     )
     assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
     told = json.loads(report.read_text())
@@ -56,27 +65,27 @@ def test_a_short_demo_loses_nothing_and_closes_every_recording(tmp_path: Path) -
     assert told["stranger"]["admitted"] == 0
     assert "finding   closed" in ended.stdout
     assert "\x1b[" not in ended.stdout  # plain lines in a pipe
-    assert left_over(tmp_path) == []
-    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+    assert left_over(place) == []
+    assert [path.name for path in place.iterdir()] == ["report.json"]
 
 
-async def test_interrupting_the_demo_leaves_nothing_running(tmp_path: Path) -> None:
+async def test_interrupting_the_demo_leaves_nothing_running(place: Path) -> None:
     demo = subprocess.Popen(
         [*DEMO, "--for", "60s"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "TMPDIR": str(tmp_path)},
+        env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "TMPDIR": str(place)},
     )
-    await until(lambda: len(left_over(tmp_path)) >= 3, seconds=30)
+    await until(lambda: len(left_over(place)) >= 3, seconds=30)
     await asyncio.sleep(1.0)
     demo.send_signal(signal.SIGINT)
     said, _ = await asyncio.to_thread(demo.communicate, timeout=30)
     assert demo.returncode == 1
     assert "everything that was started has ended" in said
     assert "Traceback" not in said
-    assert left_over(tmp_path) == []
-    assert list(tmp_path.iterdir()) == []
+    assert left_over(place) == []
+    assert list(place.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -99,15 +108,15 @@ base_urls = ["http://127.0.0.1:9"]
 """
 
 
-async def test_up_keeps_its_events_over_a_restart_in_a_store_of_its_own(tmp_path: Path) -> None:
+async def test_up_keeps_its_events_over_a_restart_in_a_store_of_its_own(place: Path) -> None:
     body = json.dumps(
         {"noticeId": "n", "productId": 3, "eventType": 1, "notifyMs": int(time.time() * 1000)}
     ).encode()
     answers = []
     for _ in range(2):
-        async with sidecar("up", tmp_path, "", more=UP, ready="/readyz") as running:
+        async with sidecar("up", place, "", more=UP, ready="/readyz") as running:
             assert (await get(running.ports.scheduler_ops, "/livez"))[0] == 200
             answers.append(await post(running.ports.receiver, body, sign(b"secret", body)))
             assert await running.stop() == 0
     assert answers == [(200, "stored"), (200, "duplicate")]
-    assert left_over(tmp_path / "data") == []
+    assert left_over(place / "data") == []
