@@ -82,6 +82,8 @@ class Inbox:
         try:
             async with asyncio.timeout(self._commit_timeout):
                 outcomes = await self._writer.append_once([item for item, _ in batch])
+            if len(outcomes) != len(batch):
+                raise StoreError("odd", f"{len(outcomes)} outcomes for {len(batch)} events")
         except Exception as error:  # boundary: whatever went wrong, nobody may wait for ever
             failure = _failure(error)
             self._metrics.append_failures.labels(failure.kind).inc()

@@ -24,6 +24,9 @@ KEEPALIVE = 30.0
 LINGER = 1.0
 """Seconds to read on after a refusal, so that the client sees the answer and not a reset."""
 
+NAME = {"Server": "agora-sidecar"}
+"""Instead of the names and versions that aiohttp would tell everybody."""
+
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -40,7 +43,9 @@ class _Connection(web.RequestHandler):
         answer = b'{"status":"error"}' if status >= 500 else b'{"status":"refused"}'
         say = log.error if status >= 500 else log.info
         say("http.bad_request", status=status, remote=request.remote, why=repr(exc)[:200])
-        response = web.Response(status=status, body=answer, content_type="application/json")
+        response = web.Response(
+            status=status, body=answer, content_type="application/json", headers=NAME
+        )
         response.force_close()
         return response
 

@@ -6,7 +6,8 @@
 | the console's test notification | 200 `check` |
 | signed but not readable | 200 `quarantined` |
 | missing, malformed, wrong or too old a signature | 401 `refused` |
-| unknown path or source 404, other method 405, slow 408, large 413, compressed 415 | `refused` |
+| body cut off 400, unknown path or source 404, other method 405 | `refused` |
+| slow body 408, too large 413, compressed 415 | `refused` |
 | the store did not take it | 503 `unavailable`: the vendor repeats it |
 
 There is one route, so it is served without a router: `aiohttp.web.Server`, whose handler this is.
@@ -20,6 +21,7 @@ from hashlib import sha256
 
 import structlog
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from agora_sidecar.agora.errors import NotificationError, SignatureError, UnreadableError
 from agora_sidecar.agora.notifications import Notification, payload_bytes, read_notification
@@ -34,6 +36,8 @@ from receiver.metrics import ReceiverMetrics
 
 log = structlog.get_logger()
 
+NAME = {"Server": "agora-sidecar"}
+"""Instead of the names and versions that aiohttp would tell everybody."""
 BODY_TIMEOUT = 5.0
 """Seconds for a body to arrive; the vendor waits 10 for the answer."""
 
@@ -54,7 +58,7 @@ class Source:
 class Refusal(Exception):  # noqa: N818 - an answer, not an error of ours
     """A request that goes no further; `reason` is for metrics and logs, not for the client."""
 
-    def __init__(self, status: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, status: int, reason: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(f"{status} {reason}")
         self.status = status
         self.reason = reason
@@ -129,7 +133,7 @@ class Webhook:
             raise Refusal(413, "too_large", {"Connection": "close"}) from error
         except TimeoutError as error:
             raise Refusal(408, "slow_body", {"Connection": "close"}) from error
-        except web.PayloadAccessError as error:
+        except (ConnectionError, HttpProcessingError) as error:
             raise Refusal(400, "cut_off", {"Connection": "close"}) from error
 
     async def _accept(self, source: Source, headers: Mapping[str, str], body: bytes) -> str:
@@ -195,14 +199,14 @@ class Webhook:
         answer: str,
         *,
         reason: str = "",
-        headers: Mapping[str, str] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> web.Response:
         self._metrics.answer(status, reason or answer).inc()
         response = web.Response(
             status=status,
             body=b'{"status":"%s"}' % answer.encode(),
             content_type="application/json",
-            headers=headers,
+            headers=NAME | headers if headers else NAME,
         )
         if headers and headers.get("Connection") == "close":
             response.force_close()

@@ -95,3 +95,11 @@ async def test_closing_waits_for_what_was_taken() -> None:
     await settle()
     await box.close()
     assert await put is Outcome.STORED
+
+
+async def test_an_answer_that_does_not_fit_its_batch_leaves_nobody_waiting() -> None:
+    writer = FakeWriter()
+    writer.forget_last_outcome = True
+    box = inbox(writer)
+    results = await asyncio.gather(box.put(item("a")), box.put(item("b")), return_exceptions=True)
+    assert [getattr(result, "kind", None) for result in results] == ["odd", "odd"]

@@ -104,6 +104,7 @@ async def post(client: TestClient) -> Post:
         given = sign(SECRET, body) if headers is None else headers
         async with client.post(path, data=body, headers=given) as response:
             assert response.content_type == "application/json"
+            assert response.headers["Server"] == "agora-sidecar"
             return response.status, await response.json()
 
     return do
@@ -298,15 +299,33 @@ async def test_what_is_not_http_gets_a_small_refusal_and_no_traceback(
     assert [entry["event"] for entry in logs] == ["http.bad_request"]
 
 
-async def test_a_truncated_body_stores_nothing(receiver: Receiver, client: TestClient) -> None:
-    _, writer = await asyncio.open_connection("127.0.0.1", client.port)
-    writer.write(b"POST /ncs HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\n" + BODY)
-    await writer.drain()
-    writer.close()
-    await writer.wait_closed()
-    async with client.post("/ncs", data=BODY, headers=sign(SECRET, BODY)) as response:
-        assert response.status == 200
+async def test_a_truncated_body_stores_nothing_and_is_no_error_of_ours(
+    receiver: Receiver, client: TestClient
+) -> None:
+    with capture_logs() as logs:
+        _, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        writer.write(b"POST /ncs HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\n" + BODY)
+        await writer.drain()
+        await asyncio.sleep(0.01)
+        writer.close()
+        await writer.wait_closed()
+        async with client.post("/ncs", data=BODY, headers=sign(SECRET, BODY)) as response:
+            assert response.status == 200
     assert len(receiver.writer.batches) == 1
+    assert [entry for entry in logs if entry["log_level"] == "error"] == []
+
+
+@pytest.mark.parametrize("chunk", [b"ZZ\r\n", b"5\r\nabc", b"-1\r\n\r\n", b"FFFFFFFFFFFFFFFFF\r\n"])
+async def test_broken_chunks_are_no_error_of_ours(
+    receiver: Receiver, client: TestClient, chunk: bytes
+) -> None:
+    head = b"POST /ncs HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with capture_logs() as logs:
+        answer = await raw(client, head + chunk)
+    assert answer.split()[1] in {b"400", b"408"}
+    assert b"aiohttp" not in answer
+    assert receiver.writer.batches == []
+    assert [entry for entry in logs if entry["log_level"] == "error"] == []
 
 
 async def test_a_body_that_does_not_come_is_given_up(
@@ -328,3 +347,4 @@ async def test_a_bug_is_answered_500_without_a_word_about_it(
     client = await aiohttp_client(InletServer(broken))
     async with client.post("/ncs", data=b"") as response:
         assert (response.status, await response.read()) == (500, b'{"status":"error"}')
+        assert response.headers["Server"] == "agora-sidecar"
