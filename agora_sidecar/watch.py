@@ -59,9 +59,12 @@ class StoreWatch:
         self._there = True
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Look for ever: whatever goes wrong here must not end what goes well."""
         while True:
-            await self.look()
+            try:
+                await self.look()
+            except Exception as error:  # boundary
+                log.exception("store.watch_failed", why=repr(error))
             await self._clock.sleep(self._interval)
 
 

@@ -65,6 +65,7 @@ async def run(
                 port=public.port,
             ) as port,
         ):
+            parts.health.report("listening")
             log.info("receiver.started", version=__version__, listen=port, ops=ops_port)
             on_ready({"listen": port, "ops": ops_port})
             await stop.wait()
@@ -89,7 +90,9 @@ class _Parts:
     ) -> None:
         registry = CollectorRegistry()
         metrics = ReceiverMetrics(registry)
-        health = Health(clock)
+        # the ops port answers first: nobody may be sent here before the public one does
+        self.health = health = Health(clock)
+        health.expect("listening")
         keys = Keys(redis.prefix)
         self.client = connect(redis.url.get_secret_value(), timeout=settings.ack_deadline / 2)
         writer = Writer(self.client, keys, dedupe_window=stream.dedupe_window)

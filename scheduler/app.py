@@ -89,6 +89,7 @@ async def run(
             )
         await stack.enter_async_context(background(ground.watch.run(), loops.intake.run(stop)))
         await stack.enter_async_context(_timetable(ground, allowlist, sync, loops))
+        ground.health.report("listening")
         log.info("scheduler.started", version=__version__, **ports)
         on_ready(ports)
         await stop.wait()
@@ -105,6 +106,7 @@ class _Ground:
         self.clock = clock
         self.registry = CollectorRegistry()
         self.health = Health(clock)
+        self.health.expect("listening")
         self.keys = Keys(redis.prefix)
         self.store: Redis = connect(redis.url.get_secret_value())
         self.client: Client = agora_client(agora, clock=clock)

@@ -1,5 +1,6 @@
 """The watch against a real store that comes, goes and hangs."""
 
+import asyncio
 import signal
 import tempfile
 from collections.abc import AsyncIterator
@@ -13,7 +14,7 @@ from agora_sidecar.process.health import Health
 from agora_sidecar.store import Durability, connect
 from agora_sidecar.watch import StoreWatch, first_look
 from tests.fakes.clock import FakeClock
-from tests.integration.processes import Store
+from tests.integration.processes import Store, until
 
 pytestmark = pytest.mark.integration
 
@@ -65,3 +66,22 @@ async def test_a_first_look_does_not_wait_for_a_store_that_hangs(store: Store) -
     assert not health.ready
     store.send(signal.SIGCONT)
     await client.aclose(close_connection_pool=True)
+
+
+async def test_a_bug_while_looking_ends_nothing(store: Store) -> None:
+    await store.start()
+
+    def broken(_: Durability) -> None:
+        raise RuntimeError("a bug")
+
+    clock, health = FakeClock(), Health(FakeClock())
+    client = connect(store.url)
+    watch = StoreWatch(client, health=health, clock=clock, on_durability=broken)
+    with capture_logs() as logs:
+        task = asyncio.create_task(watch.run())
+        await until(lambda: clock.slept)
+        assert not task.done()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    await client.aclose()
+    assert [entry["event"] for entry in logs] == ["store.watch_failed"]
