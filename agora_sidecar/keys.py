@@ -14,14 +14,18 @@
 | `{ncs}:lease:<name>:fence` | string | for ever; it only grows | scheduler | scheduler |
 
 The braces are a Redis Cluster hash tag: a shard's keys share a slot, so one script may touch them.
+With `stream.shards` above 1 a recording's keys are those of its shard, `{ncs:K}` (see `Shards`);
+`{ncs}:hints` and `{ncs}:allowlist` stay as they are.
 """
+
+from zlib import crc32
 
 GROUP = "sidecar"
 """Consumer group in which our own scheduler reads the events."""
 
 
 class Keys:
-    """The names of one shard's keys, for one prefix."""
+    """The names of one shard's keys, for one prefix; `shard` is none where there is only one."""
 
     __slots__ = (
         "_recording",
@@ -35,13 +39,13 @@ class Keys:
         "quarantine",
     )
 
-    def __init__(self, prefix: str = "ncs") -> None:
-        self._tag = tag = "{" + prefix + "}"
+    def __init__(self, prefix: str = "ncs", shard: int | None = None) -> None:
+        self._tag = tag = "{" + prefix + ("" if shard is None else f":{shard}") + "}"
         self.events = f"{tag}:events"
         self.quarantine = f"{tag}:quarantine"
-        self.hints = f"{tag}:hints"
+        self.hints = f"{{{prefix}}}:hints"
         self.due = f"{tag}:due"
-        self.allowlist = f"{tag}:allowlist"
+        self.allowlist = f"{{{prefix}}}:allowlist"
         self._seen = f"{tag}:seen:"
         self._same = f"{tag}:same:"
         self._recording = f"{tag}:recording:"
@@ -61,3 +65,22 @@ class Keys:
     def lease(self, name: str) -> str:
         """Who leads in what `name` says."""
         return f"{self._tag}:lease:{name}"
+
+
+class Shards:
+    """The shards over which recordings are spread: one recording keeps one stream.
+
+    The shard of an entry is CRC-32 of its `subject` (the sid; where there is none the channel's
+    name), modulo their number: any reader can compute it.
+    """
+
+    __slots__ = ("all",)
+
+    def __init__(self, prefix: str = "ncs", count: int = 1) -> None:
+        self.all = tuple(Keys(prefix, k if count > 1 else None) for k in range(count))
+
+    def of(self, subject: str) -> Keys:
+        """The keys of the shard to which this sid (or channel) belongs."""
+        if len(self.all) == 1:
+            return self.all[0]
+        return self.all[crc32(subject.encode(errors="replace")) % len(self.all)]

@@ -6,8 +6,10 @@ leaves a mark that would turn the vendor's retry into a "duplicate". A batch tha
 simply offered again: what got through is known.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -47,20 +49,24 @@ class Outcome(IntEnum):
     DUPLICATE_PAYLOAD = 2
 
 
-class Append(msgspec.Struct, frozen=True, gc=False):
-    """One entry to append unless one of its marks exists.
+_OUTCOMES = tuple(Outcome)
 
-    `marks` are keys, the notice's first, the payload's (if the source is redundant) second.
+
+class Append(msgspec.Struct, frozen=True, gc=False):
+    """One entry to append to `stream` unless one of its marks exists.
+
+    `stream` and `marks` are keys of one shard, the notice's first, the payload's (if the source is redundant) second.
     `fields` are all but `data`, which is bytes (Redis 7's cmsgpack knows no binary values).
     """
 
+    stream: str
     marks: tuple[str, ...]
     fields: list[str]
     data: bytes
 
 
 class Writer:
-    """Appends to one shard's streams."""
+    """Appends to the streams of all shards; `keys` are those of the quarantine."""
 
     def __init__(self, client: Redis, keys: Keys, *, dedupe_window: float) -> None:
         self._client = client
@@ -76,14 +82,27 @@ class Writer:
         Raises:
             StoreError: nothing is known of the batch; offering it again is safe.
         """
-        keys: list[str] = [self._keys.events]
+        stream = batch[0].stream
+        if all(item.stream == stream for item in batch):  # always, with one shard
+            return await self._append(stream, batch)
+        places: dict[str, list[int]] = {}
+        for place, item in enumerate(batch):
+            places.setdefault(item.stream, []).append(place)
+        parts = await asyncio.gather(
+            *(self._append(name, [batch[i] for i in of]) for name, of in places.items())
+        )
+        found = dict(zip(chain.from_iterable(places.values()), chain(*parts), strict=True))
+        return [found[place] for place in range(len(batch))]
+
+    async def _append(self, stream: str, batch: Sequence[Append]) -> list[Outcome]:
+        keys: list[str] = [stream]
         args: list[Any] = [self._ttl_ms]
         for item in batch:
             keys += item.marks
             args += (len(item.marks), msgspec.msgpack.encode(item.fields), item.data)
         with store_errors():
             outcomes = await self._script(keys=keys, args=args)
-        return [Outcome(outcome) for outcome in outcomes]
+        return [_OUTCOMES[outcome] for outcome in outcomes]
 
     async def quarantine(self, fields: Fields) -> None:
         """Put a body that cannot be read aside.

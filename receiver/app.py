@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from agora_sidecar import __version__
 from agora_sidecar.agora.signatures import SigningSecret
-from agora_sidecar.keys import Keys
+from agora_sidecar.keys import Keys, Shards
 from agora_sidecar.process.clock import Clock, SystemClock
 from agora_sidecar.process.health import Health
 from agora_sidecar.process.ops import ops_application
@@ -93,9 +93,9 @@ class _Parts:
         # the ops port answers first: nobody may be sent here before the public one does
         self.health = health = Health(clock)
         health.expect("listening")
-        keys = Keys(redis.prefix)
+        shards = Shards(redis.prefix, stream.shards)
         self.client = connect(redis.url.get_secret_value(), timeout=settings.ack_deadline / 2)
-        writer = Writer(self.client, keys, dedupe_window=stream.dedupe_window)
+        writer = Writer(self.client, Keys(redis.prefix), dedupe_window=stream.dedupe_window)
         self.inbox = Inbox(writer, metrics=metrics, deadline=settings.ack_deadline)
         webhook = Webhook(
             path=settings.path,
@@ -104,7 +104,7 @@ class _Parts:
             max_age=settings.max_age,
             inbox=self.inbox,
             quarantine=writer.quarantine,
-            keys=keys,
+            shards=shards,
             clock=clock,
             metrics=metrics,
         )

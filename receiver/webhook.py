@@ -27,7 +27,7 @@ from agora_sidecar.agora.errors import NotificationError, SignatureError, Unread
 from agora_sidecar.agora.notifications import Notification, payload_bytes, read_notification
 from agora_sidecar.agora.signatures import SigningSecret, verify
 from agora_sidecar.entry import Fields, notification_fields, quarantine_fields
-from agora_sidecar.keys import Keys
+from agora_sidecar.keys import Keys, Shards
 from agora_sidecar.process.clock import Clock
 from agora_sidecar.store import StoreError
 from agora_sidecar.stream import Append, Outcome
@@ -77,7 +77,7 @@ class Webhook:
         max_age: float | None,
         inbox: Inbox,
         quarantine: Quarantine,
-        keys: Keys,
+        shards: Shards,
         clock: Clock,
         metrics: ReceiverMetrics,
         body_timeout: float = BODY_TIMEOUT,
@@ -88,7 +88,7 @@ class Webhook:
         self._max_age = max_age
         self._inbox = inbox
         self._quarantine = quarantine
-        self._keys = keys
+        self._shards = shards
         self._clock = clock
         self._metrics = metrics
         self.level = "unknown"
@@ -153,7 +153,10 @@ class Webhook:
 
     async def _store(self, source: Source, notice: Notification, received_ms: int) -> str:
         fields = notification_fields(notice, source=source.name, received_ms=received_ms)
-        outcome = await self._inbox.put(Append(self._marks(source, notice), fields, notice.body))
+        keys = self._shards.of(notice.sid or notice.cname or "")
+        outcome = await self._inbox.put(
+            Append(keys.events, _marks(keys, source, notice), fields, notice.body)
+        )
         self._metrics.safe_by(self.level).inc()
         answer = "stored" if outcome is Outcome.STORED else "duplicate"
         log.info(
@@ -164,13 +167,6 @@ class Webhook:
             sid=notice.sid,
         )
         return answer
-
-    def _marks(self, source: Source, notice: Notification) -> tuple[str, ...]:
-        seen = self._keys.seen(source.name, notice.notice_id)
-        if not source.redundant:
-            return (seen,)
-        digest = sha256(payload_bytes(notice.body)).hexdigest()
-        return (seen, self._keys.same(source.name, digest))
 
     async def _set_aside(
         self, source: Source, error: NotificationError, body: bytes, received_ms: int
@@ -211,6 +207,14 @@ class Webhook:
         if headers and headers.get("Connection") == "close":
             response.force_close()
         return response
+
+
+def _marks(keys: Keys, source: Source, notice: Notification) -> tuple[str, ...]:
+    seen = keys.seen(source.name, notice.notice_id)
+    if not source.redundant:
+        return (seen,)
+    digest = sha256(payload_bytes(notice.body)).hexdigest()
+    return (seen, keys.same(source.name, digest))
 
 
 def _paths(path: str, sources: Mapping[str, Source]) -> dict[str, Source]:

@@ -7,7 +7,7 @@ import pytest
 
 from agora_sidecar.agora.notifications import read_notification
 from agora_sidecar.entry import finding_fields, notification_fields, read_entry, rfc3339
-from agora_sidecar.keys import Keys
+from agora_sidecar.keys import Keys, Shards
 from agora_sidecar.store import Redis, StoreError, connect
 from agora_sidecar.stream import Append, GroupReader, Outcome, Writer
 
@@ -36,7 +36,7 @@ def notice_bytes(notice_id: str = "n-1", **changes: object) -> bytes:
 def item(notice_id: str = "n-1", *more_marks: str, **changes: object) -> Append:
     notice = read_notification(notice_bytes(notice_id, **changes))
     fields = notification_fields(notice, source="default", received_ms=1_700_000_001_000)
-    return Append((KEYS.seen("default", notice_id), *more_marks), fields, notice.body)
+    return Append(KEYS.events, (KEYS.seen("default", notice_id), *more_marks), fields, notice.body)
 
 
 def writer(client: Redis) -> Writer:
@@ -51,7 +51,9 @@ async def test_an_entry_has_the_public_layout(redis: Redis) -> None:
     body = notice_bytes(surprise="é\x00")
     notice = read_notification(body)
     fields = notification_fields(notice, source="main", received_ms=1_700_000_001_000)
-    await writer(redis).append_once([Append((KEYS.seen("main", "n-1"),), fields, body)])
+    await writer(redis).append_once(
+        [Append(KEYS.events, (KEYS.seen("main", "n-1"),), fields, body)]
+    )
 
     assert await entries(redis) == [
         {
@@ -235,3 +237,20 @@ async def test_any_interleaving_of_writers_stores_each_notice_once(redis: Redis)
     stored = [o for o in itertools.chain(*outcomes) if o is Outcome.STORED]
     assert len(stored) == 20
     assert sorted(entry[b"id"].decode() for entry in await entries(redis)) == sorted(set(ids))
+
+
+async def test_a_batch_over_several_shards_gets_its_outcomes_in_its_own_order(
+    redis: Redis,
+) -> None:
+    shards = Shards("ncs", 4)
+
+    def item(number: int) -> Append:
+        keys = shards.of(f"sid-{number}")
+        return Append(keys.events, (keys.seen("default", str(number)),), ["id", str(number)], b"{}")
+
+    batch = [item(number) for number in range(20)]
+    assert len({item.stream for item in batch}) > 1
+    assert await writer(redis).append_once(batch[::2]) == [Outcome.STORED] * 10
+    outcomes = await writer(redis).append_once(batch)
+    assert outcomes == [Outcome.DUPLICATE_NOTICE, Outcome.STORED] * 10
+    assert sum([await redis.xlen(keys.events) for keys in shards.all]) == 20

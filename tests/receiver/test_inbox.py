@@ -11,7 +11,7 @@ from tests.fakes.store_writer import FakeWriter
 
 
 def item(name: str) -> Append:
-    return Append((name,), [], b"")
+    return Append("events", (name,), [], b"")
 
 
 def inbox(writer: FakeWriter, *, deadline: float = 10.0, max_batch: int = 256) -> Inbox:

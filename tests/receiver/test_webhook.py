@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from agora_sidecar.agora.signatures import SigningSecret, sign
-from agora_sidecar.keys import Keys
+from agora_sidecar.keys import Shards
 from agora_sidecar.store import StoreError
 from receiver.inbox import Inbox
 from receiver.inlet import MAX_FIELD, Inlet
@@ -60,7 +60,7 @@ class Receiver:
             max_age=self.max_age,
             inbox=Inbox(self.writer, metrics=metrics, deadline=8.0),
             quarantine=self.writer.quarantine,
-            keys=Keys(),
+            shards=Shards(),
             clock=self.clock,
             metrics=metrics,
             body_timeout=0.05,
