@@ -96,10 +96,10 @@ def finding_fields(
     ]
 
 
-def quarantine_fields(*, source: str, reason: str, body: bytes, received_ms: int) -> Fields:
-    """The quarantine's entry for a signed body that cannot be read."""
+def quarantine_fields(*, source: str, reason: str, received_ms: int) -> list[str]:
+    """The quarantine's entry for a signed body that cannot be read, but for its `data`."""
     return [
-        *("source", f"/agora/{source}", "reason", reason, "data", body),
+        *("source", f"/agora/{source}", "reason", reason),
         *("receivedms", str(received_ms), "time", rfc3339(received_ms)),
     ]
 

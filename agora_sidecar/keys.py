@@ -15,7 +15,7 @@
 
 The braces are a Redis Cluster hash tag: a shard's keys share a slot, so one script may touch them.
 With `stream.shards` above 1 a recording's keys are those of its shard, `{ncs:K}` (see `Shards`);
-`{ncs}:hints` and `{ncs}:allowlist` stay as they are.
+`{ncs}:quarantine`, `{ncs}:hints` and `{ncs}:allowlist` stay as they are.
 """
 
 from zlib import crc32
@@ -42,7 +42,7 @@ class Keys:
     def __init__(self, prefix: str = "ncs", shard: int | None = None) -> None:
         self._tag = tag = "{" + prefix + ("" if shard is None else f":{shard}") + "}"
         self.events = f"{tag}:events"
-        self.quarantine = f"{tag}:quarantine"
+        self.quarantine = f"{{{prefix}}}:quarantine"
         self.hints = f"{{{prefix}}}:hints"
         self.due = f"{tag}:due"
         self.allowlist = f"{{{prefix}}}:allowlist"
@@ -74,9 +74,10 @@ class Shards:
     name), modulo their number: any reader can compute it.
     """
 
-    __slots__ = ("all",)
+    __slots__ = ("all", "whole")
 
     def __init__(self, prefix: str = "ncs", count: int = 1) -> None:
+        self.whole = Keys(prefix)
         self.all = tuple(Keys(prefix, k if count > 1 else None) for k in range(count))
 
     def of(self, subject: str) -> Keys:

@@ -19,8 +19,7 @@ from agora_sidecar.process.quantities import (
 )
 from agora_sidecar.process.secret import GivenSecret, Secret, SecretUrl
 from agora_sidecar.process.settings import Section
-
-REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
+from agora_sidecar.store_address import read_address
 
 SourceName = Annotated[
     Text,
@@ -30,15 +29,7 @@ SourceName = Annotated[
 
 
 def _redis_url(url: SecretUrl) -> SecretUrl:
-    try:
-        parts = urlsplit(url.get_secret_value())
-        port = parts.port if parts.scheme in {"redis", "rediss"} else None
-    except ValueError:
-        raise ValueError("must be a Redis address with a port from 1 to 65535") from None
-    if parts.scheme not in REDIS_SCHEMES:
-        raise ValueError("must begin with redis://, rediss:// or unix://")
-    if not (parts.path if parts.scheme == "unix" else parts.hostname) or port == 0:
-        raise ValueError("must say where Redis is, such as redis://127.0.0.1:6379/0")
+    read_address(url.get_secret_value())
     return url
 
 
@@ -47,7 +38,8 @@ class RedisSettings(Section):
 
     url: Annotated[SecretUrl, AfterValidator(_redis_url)] = Field(
         default=written("redis://127.0.0.1:6379/0"),
-        description="Redis or Valkey: redis://, rediss:// (TLS) or unix://; its password is masked",
+        description="Redis or Valkey: redis://, rediss:// (TLS), unix://, or several servers: "
+        "redis+sentinel://h1:26379,h2:26379/mymaster, redis+cluster://h1:6379,h2:6379",
     )
     prefix: Annotated[
         Text, matching(r"[A-Za-z0-9_-]{1,32}", "1 to 32 of A-Z, a-z, 0-9, _ and -")

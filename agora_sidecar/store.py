@@ -1,49 +1,67 @@
-"""Connections to Redis or Valkey, and what this server can do. The only importer of redis.
+"""Connections to Redis or Valkey, and what they can do. The door to redis.
 
 Redis slow, gone or lying: every command has a deadline (`timeout`), is tried once, and fails with
 `StoreError`; the caller decides whether to try again. A connection that the server closed while
 idle is replaced without a word (redis-py looks at a pooled connection before it uses it).
+
+Behind Sentinel every new connection asks for the master, and one whose master was demoted is
+dropped. In a Cluster the driver follows MOVED and ASK; whatever else fails makes the next command
+look at the slots anew.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlsplit
+from hashlib import sha1
+from typing import Any, TypeAlias
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis as Server
+from redis.asyncio import RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
-from redis.commands.core import AsyncScript
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
+    ClusterDownError,
+    ClusterError,
     NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisClusterException,
     RedisError,
     ResponseError,
+    SlotNotCoveredError,
+    TryAgainError,
 )
 
+from agora_sidecar.store_address import Address, read_address
+from agora_sidecar.store_cluster import Cluster
+from agora_sidecar.store_inspection import CONFIG, INFO, Durability, abilities, judge
+
 __all__ = [
-    "AsyncScript",
     "Durability",
-    "NoScriptError",
     "Redis",
     "ResponseError",
+    "Script",
     "StoreError",
     "connect",
     "durability",
+    "ping",
     "store_errors",
 ]
+
+Redis: TypeAlias = Server | RedisCluster
+"""A client of one server, of a master behind Sentinel, or of a Cluster."""
 
 
 class StoreError(Exception):
     """Redis did not do what it was asked: unreachable, too slow, or it refused.
 
     `kind` is a short word for logs and metrics: the server's own error word (`OOM`, `READONLY`, …)
-    in lower case, or `unreachable`.
+    in lower case, `nomaster` (Sentinels know none), `refused` or `unreachable`.
     """
 
     def __init__(self, kind: str, detail: str) -> None:
@@ -52,13 +70,18 @@ class StoreError(Exception):
         self.detail = detail
 
 
-# The driver takes these words away from the message
-_KINDS: dict[type[RedisError], str] = {
+# The driver takes these words away from the message; a class stands before those it derives from
+_KINDS: dict[type[Exception], str] = {
     OutOfMemoryError: "oom",
     ReadOnlyError: "readonly",
     BusyLoadingError: "loading",
     NoPermissionError: "noperm",
     AuthenticationError: "noauth",
+    MasterNotFoundError: "nomaster",
+    ClusterDownError: "clusterdown",
+    SlotNotCoveredError: "clusterdown",
+    TryAgainError: "tryagain",
+    ClusterError: "tryagain",  # redirected too often: the slot is on its way to another node
 }
 
 
@@ -74,79 +97,152 @@ def store_errors() -> Iterator[None]:
         text = str(error)
         word = text.split(" ", 1)[0]
         raise StoreError(word.lower() if word.isupper() else "refused", text) from error
+    except RedisClusterException as error:
+        # No node answered, each with an error of its own; or keys of different slots
+        kind = "refused" if error.__cause__ is None else _unreachable(error)
+        raise StoreError(kind, str(error)) from error
     except (RedisError, OSError, TimeoutError) as error:
-        # a login that is refused comes as a connection that failed because of it
-        refused = isinstance(error.__cause__, AuthenticationError)
-        kind = "noauth" if refused else "unreachable"
-        raise StoreError(kind, str(error) or type(error).__name__) from error
+        raise StoreError(_unreachable(error), str(error) or type(error).__name__) from error
+
+
+def _unreachable(error: Exception) -> str:
+    """A login that is refused comes as a connection that failed because of it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, AuthenticationError):
+            return "noauth"
+        cause = cause.__cause__
+    return "unreachable"
 
 
 def connect(url: str, *, timeout: float = 5.0, connections: int = 32) -> Redis:
-    """A client for `redis://`, `rediss://` or `unix://`; connects when first used.
+    """A client for one server, Sentinel or a Cluster (see `store_address`); connects when used.
 
     Each command has `timeout` seconds; a command that may block must be given a shorter time to
-    block. Values come back as bytes.
+    block. `connections` is the most there are to one server. Values come back as bytes.
 
     Raises:
-        ValueError: the address is not one of these.
+        ValueError: the address is none of these; the text does not repeat it.
     """
-    if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError("must be redis://, rediss:// or unix://")
-    client: Redis = Redis.from_url(
-        url,
-        protocol=2,
-        socket_timeout=timeout,
-        socket_connect_timeout=min(timeout, 3.0),
-        max_connections=connections,
+    address = read_address(url)
+    options: dict[str, Any] = {
+        "protocol": 2,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": min(timeout, 3.0),
         # One attempt: whoever asked knows better than the driver whether there is time for another
-        retry=Retry(NoBackoff(), 0),
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if address.kind == "sentinel":
+        return _master(address, options, connections=connections)
+    if address.kind == "cluster":
+        nodes = [ClusterNode(host, port) for host, port in address.hosts]
+        given = _given(address) | options | {"max_connections": connections}
+        return Cluster(startup_nodes=nodes, deadline=timeout, **given)
+    client: Server = Server.from_url(address.url, max_connections=connections, **options)
+    return client
+
+
+def _given(address: Address) -> dict[str, Any]:
+    """Login, database and TLS in the driver's words; where to is somebody else's business."""
+    given: dict[str, Any] = dict(parse_url(address.url))
+    if address.url.startswith("rediss"):
+        given["ssl"] = True
+    for name in ("host", "port", "connection_class"):
+        given.pop(name, None)
+    return given
+
+
+def _master(address: Address, options: dict[str, Any], *, connections: int) -> Server:
+    given = _given(address)
+    tls = {name: value for name, value in given.items() if name.startswith("ssl")}
+    # They are asked one after the other: all of them together within the time of one command
+    each = options["socket_timeout"] / len(address.hosts)
+    asked = options | {"socket_timeout": each, "socket_connect_timeout": each}
+    login = {"username": address.sentinel_username, "password": address.sentinel_password}
+    sentinels: Any = Sentinel
+    client: Server = sentinels(address.hosts, sentinel_kwargs=asked | tls | login).master_for(
+        address.master,
+        connection_pool_class=_MasterPool,
+        **(given | options | {"max_connections": connections}),
     )
     return client
 
 
-@dataclass(frozen=True, slots=True)
-class Durability:
-    """How safe an acknowledged write is in this server, and what keeps it from being safer.
+class _MasterPool(SentinelConnectionPool):
+    """Connections to the master; closes those to the Sentinels too, which the driver forgets."""
 
-    `level` is `redis-fsync` (on disk before the reply) or `redis-memory`.
+    async def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001, FBT002
+        await super().disconnect(inuse_connections)
+        if inuse_connections:  # else it goes on with another master
+            for sentinel in self.sentinel_manager.sentinels:
+                await sentinel.aclose()
+
+
+class Script:
+    """A script; a server that does not know it, or lost it, is told.
+
+    The driver's own is told to every primary, so one that is gone would keep all others from it.
     """
 
-    level: str
-    why: str
-    facts: dict[str, str]
+    def __init__(self, client: Redis, source: str) -> None:
+        self._client = client
+        self._source = source
+        self._sha = sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+    async def __call__(self, *, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        """Run it once; in a Cluster, the keys are of one slot.
+
+        Raises:
+            StoreError: it may have run.
+        """
+        run: Any = self._client.execute_command
+        with store_errors():
+            try:
+                return await run("EVALSHA", self._sha, len(keys), *keys, *args)
+            except NoScriptError:
+                return await run("EVAL", self._source, len(keys), *keys, *args)
+
+
+async def ping(client: Redis) -> None:
+    """Look whether every primary answers.
+
+    Raises:
+        StoreError: one did not.
+    """
+    cluster = isinstance(client, RedisCluster)
+    with store_errors():
+        await client.ping(**({"target_nodes": RedisCluster.PRIMARIES} if cluster else {}))
 
 
 async def durability(client: Redis) -> Durability:
-    """Look at persistence, eviction and role.
+    """Look at persistence, replicas, eviction and role of all primaries.
 
     Raises:
-        StoreError: the server did not answer.
+        StoreError: one did not answer.
     """
-    facts = await _facts(client)
-    problems = []
-    if facts.get("aof_enabled") != "1":
-        problems.append("appendonly is off: a crash loses what was acknowledged")
-    elif facts.get("appendfsync") is None:
-        problems.append("CONFIG GET is not allowed: cannot tell whether appendfsync is always")
-    elif facts["appendfsync"] != "always":
-        problems.append(f"appendfsync is {facts['appendfsync']}: a crash loses the last second")
-    if facts.get("no-appendfsync-on-rewrite") == "yes":
-        problems.append("no-appendfsync-on-rewrite is yes: no fsync while the file is rewritten")
-    if facts.get("aof_last_write_status", "ok") != "ok":
-        problems.append("the last append to the file failed")
-    return Durability("redis-memory" if problems else "redis-fsync", "; ".join(problems), facts)
+    if not isinstance(client, RedisCluster):
+        facts = await _facts(client)
+        behind_sentinel = isinstance(client.connection_pool, SentinelConnectionPool)
+        if behind_sentinel and facts.get("role") != "master":
+            await client.connection_pool.disconnect(inuse_connections=False)
+            raise StoreError("readonly", "the previous master is now a replica")
+        return judge({"": facts}, replicated=behind_sentinel)
+    await ping(client)  # now they are known
+    found = {node.name: await _facts(client, target_nodes=node) for node in client.get_primaries()}
+    return judge(found, replicated=True)
 
 
-async def _facts(client: Redis) -> dict[str, str]:
+async def _facts(client: Redis, **node: ClusterNode) -> dict[str, str]:
+    ask: Any = client.execute_command
     with store_errors():
-        info: dict[str, Any] = await client.info()
-    wanted = ("redis_version", "valkey_version", "role", "aof_enabled", "aof_last_write_status")
-    facts = {name: str(info[name]) for name in wanted if name in info}
+        info: dict[str, Any] = await ask("INFO", **node)
+    facts = {name: str(info[name]) for name in INFO if name in info}
+    facts |= abilities(facts.get("redis_version", ""))
+    if "maxmemory_policy" in info:
+        facts["maxmemory-policy"] = str(info["maxmemory_policy"])
     try:
         with store_errors():
-            found = await client.config_get(
-                "appendfsync", "no-appendfsync-on-rewrite", "maxmemory-policy", "maxmemory"
-            )
+            found = await ask("CONFIG GET", *CONFIG, **node)
     except StoreError:
         return facts  # a managed server, or an ACL, may not allow CONFIG
     return facts | {_text(name): _text(value) for name, value in found.items()}

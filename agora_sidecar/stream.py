@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
-from agora_sidecar.entry import Entry, Fields, read_entry
+from agora_sidecar.entry import Entry, read_entry
 from agora_sidecar.keys import Keys
-from agora_sidecar.store import Redis, StoreError, store_errors
+from agora_sidecar.store import Redis, Script, StoreError, store_errors
 
 _APPEND_ONCE = """
 local stream, ttl = KEYS[1], ARGV[1]
@@ -51,12 +51,20 @@ class Outcome(IntEnum):
 
 _OUTCOMES = tuple(Outcome)
 
+SHARDS_AT_ONCE = 16
+"""Shards appended to at the same time: each takes a connection of the 32 that there are."""
+
+SKEW_MS = 10 * 60 * 1000
+"""By how much the store's clock, which makes the stream's ids, may be behind ours."""
+FIND_BATCH = 1000
+
 
 class Append(msgspec.Struct, frozen=True, gc=False):
     """One entry to append to `stream` unless one of its marks exists.
 
-    `stream` and `marks` are keys of one shard, the notice's first, the payload's (if the source is redundant) second.
-    `fields` are all but `data`, which is bytes (Redis 7's cmsgpack knows no binary values).
+    `stream` and `marks` are keys of one shard; the notice's mark comes first, the payload's (if the
+    source is redundant) second. `fields` are all but `data`, which is bytes (Redis 7's cmsgpack
+    knows no binary values).
     """
 
     stream: str
@@ -66,13 +74,13 @@ class Append(msgspec.Struct, frozen=True, gc=False):
 
 
 class Writer:
-    """Appends to the streams of all shards; `keys` are those of the quarantine."""
+    """Appends to the streams of all shards. `dedupe_window`: seconds that a mark lives."""
 
-    def __init__(self, client: Redis, keys: Keys, *, dedupe_window: float) -> None:
+    def __init__(self, client: Redis, *, dedupe_window: float) -> None:
         self._client = client
-        self._keys = keys
         self._ttl_ms = max(1, int(dedupe_window * 1000))
-        self._script = client.register_script(_APPEND_ONCE)
+        self._script = Script(client, _APPEND_ONCE)
+        self._at_once = asyncio.Semaphore(SHARDS_AT_ONCE)
 
     async def append_once(self, batch: Sequence[Append]) -> list[Outcome]:
         """Append what is not known yet; one outcome for each, in order.
@@ -88,11 +96,24 @@ class Writer:
         places: dict[str, list[int]] = {}
         for place, item in enumerate(batch):
             places.setdefault(item.stream, []).append(place)
+        # All are waited for: a shard whose node is gone keeps nothing from the others
         parts = await asyncio.gather(
-            *(self._append(name, [batch[i] for i in of]) for name, of in places.items())
+            *(self._part(name, [batch[i] for i in of]) for name, of in places.items())
         )
-        found = dict(zip(chain.from_iterable(places.values()), chain(*parts), strict=True))
+        stored: list[list[Outcome]] = []
+        for part in parts:
+            if isinstance(part, StoreError):
+                raise part
+            stored.append(part)
+        found = dict(zip(chain.from_iterable(places.values()), chain(*stored), strict=True))
         return [found[place] for place in range(len(batch))]
+
+    async def _part(self, stream: str, batch: Sequence[Append]) -> list[Outcome] | StoreError:
+        async with self._at_once:
+            try:
+                return await self._append(stream, batch)
+            except StoreError as error:
+                return error
 
     async def _append(self, stream: str, batch: Sequence[Append]) -> list[Outcome]:
         keys: list[str] = [stream]
@@ -100,19 +121,28 @@ class Writer:
         for item in batch:
             keys += item.marks
             args += (len(item.marks), msgspec.msgpack.encode(item.fields), item.data)
-        with store_errors():
-            outcomes = await self._script(keys=keys, args=args)
+        outcomes = await self._script(keys=keys, args=args)
         return [_OUTCOMES[outcome] for outcome in outcomes]
 
-    async def quarantine(self, fields: Fields) -> None:
-        """Put a body that cannot be read aside.
+    async def find(self, stream: str, *, since_ms: int) -> set[tuple[str, str]]:
+        """Source (as in the entry) and id of every entry from that time (Unix ms) on.
+
+        For copies that may have outlived their mark: rare, and as long as the stream is.
 
         Raises:
-            StoreError: it is not stored.
+            StoreError: it is not known.
         """
-        with store_errors():
-            command: Any = self._client.execute_command
-            await command("XADD", self._keys.quarantine, "*", *fields)
+        found: set[tuple[str, str]] = set()
+        command: Any = self._client.execute_command
+        start = str(max(0, since_ms - SKEW_MS))
+        while True:
+            with store_errors():
+                reply = await command("XRANGE", stream, start, "+", "COUNT", FIND_BATCH)
+            entries = [read_entry(i, _pairs(f)) for i, f in reply or []]
+            found.update((entry.source, entry.id) for entry in entries)
+            if len(entries) < FIND_BATCH:
+                return found
+            start = f"({entries[-1].stream_id}"
 
 
 class GroupReader:

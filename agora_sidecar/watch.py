@@ -1,8 +1,8 @@
 """Watches the store for a process: is it there, and how safe is what it acknowledges.
 
 The store gone, hanging or back shows in the process's health within `interval` and is logged once,
-when it changes. What it says of its durability is asked again whenever it came back: it may be
-another server, or the same with another configuration.
+when it changes. What it says of its durability is asked again whenever it came back, and every
+`anew` seconds: it may be another server, or the same with another configuration.
 """
 
 import asyncio
@@ -12,13 +12,17 @@ import structlog
 
 from agora_sidecar.process.clock import Clock
 from agora_sidecar.process.health import Health
-from agora_sidecar.store import Durability, Redis, StoreError, durability, store_errors
+from agora_sidecar.store import Durability, Redis, StoreError, durability, ping
 
 log = structlog.get_logger()
 
 
 class StoreWatch:
-    """Looks at one store every `interval` seconds; tells `on_durability` what it learns."""
+    """Looks at one store every `interval` seconds; tells `on_durability` what it learns.
+
+    `on_back` is called when the store answers again after it had not, or is another one or a
+    restarted one: it may have lost what it acknowledged. Either is only called on a change.
+    """
 
     def __init__(
         self,
@@ -27,36 +31,46 @@ class StoreWatch:
         health: Health,
         clock: Clock,
         interval: float = 1.0,
+        anew: float = 10.0,
         on_durability: Callable[[Durability], None] = lambda _: None,
+        on_back: Callable[[], None] = lambda: None,
     ) -> None:
         self._client = client
         self._health = health
         self._clock = clock
         self._interval = interval
+        self._anew = anew
         self._on_durability = on_durability
+        self._on_back = on_back
         self.durability: Durability | None = None
         self._there: bool | None = None
+        self._asked_at = 0.0
+        self._identity: str | None = None
+        self._warned: tuple[str, ...] = ()
         health.expect("redis")
 
     async def look(self) -> None:
         """Look once; never raises for a store that does not answer."""
         try:
-            with store_errors():
-                await self._client.ping()
-            if self.durability is None:
-                self.durability = await durability(self._client)
-                self._on_durability(self.durability)
+            await ping(self._client)
+            found = await self._durability()
         except StoreError as error:
-            self.durability = None
-            self._health.report("redis", str(error))
-            if self._there is not False:
-                log.error("store.lost", kind=error.kind, why=error.detail)
-            self._there = False
+            self._lost(error)
             return
+        before, self.durability = self.durability, found
+        was_there, self._there = self._there, True
+        replaced = self._identity not in {None, found.identity}
+        self._identity = found.identity
         self._health.report("redis")
-        if not self._there:
-            log.info("store.ready", level=self.durability.level, **self.durability.facts)
-        self._there = True
+        if not was_there:
+            log.info("store.ready", level=found.level, **found.facts)
+        elif replaced:
+            log.warning("store.replaced", level=found.level, **found.facts)
+        self._warn(found)
+        if before is None or before.judgement != found.judgement:
+            self._on_durability(found)
+        if was_there is False or replaced:
+            self._on_back()
 
     async def run(self) -> None:
         """Look for ever: whatever goes wrong here must not end what goes well."""
@@ -66,6 +80,27 @@ class StoreWatch:
             except Exception as error:  # boundary
                 log.exception("store.watch_failed", why=repr(error))
             await self._clock.sleep(self._interval)
+
+    async def _durability(self) -> Durability:
+        now = self._clock.monotonic()
+        if self.durability is not None and now - self._asked_at < self._anew:
+            return self.durability
+        found = await durability(self._client)
+        self._asked_at = now
+        return found
+
+    def _lost(self, error: StoreError) -> None:
+        self.durability = None
+        self._health.report("redis", str(error))
+        if self._there is not False:
+            log.error("store.lost", kind=error.kind, why=error.detail)
+        self._there = False
+
+    def _warn(self, found: Durability) -> None:
+        for warning in found.warnings:
+            if warning not in self._warned:
+                log.warning("store.warning", why=warning)
+        self._warned = found.warnings
 
 
 async def first_look(watch: StoreWatch, *, timeout: float = 3.0) -> None:

@@ -1,7 +1,9 @@
 """The receiver's composition root: joins the parts, starts and ends them in order."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -16,13 +18,19 @@ from agora_sidecar.process.health import Health
 from agora_sidecar.process.ops import ops_application
 from agora_sidecar.process.serving import background, listening
 from agora_sidecar.settings import RedisSettings, SourceSettings, StreamSettings
-from agora_sidecar.store import Durability, connect
+from agora_sidecar.store import connect
 from agora_sidecar.stream import Writer
 from agora_sidecar.watch import StoreWatch, first_look
+from receiver.client_address import TrustedProxies
 from receiver.inbox import Inbox
 from receiver.inlet import Inlet
+from receiver.listed import AddressList, Hints
 from receiver.metrics import ReceiverMetrics
+from receiver.safety import Safety
 from receiver.settings import ReceiverSettings
+from receiver.status import Status
+from receiver.tls import Certificate
+from receiver.visitors import Visitors
 from receiver.webhook import Source, Webhook
 
 log = structlog.get_logger()
@@ -34,6 +42,7 @@ Ready = Callable[[dict[str, int]], None]
 async def run(
     stop: asyncio.Event,
     *,
+    data_dir: Path,
     redis: RedisSettings,
     stream: StreamSettings,
     settings: ReceiverSettings,
@@ -45,13 +54,16 @@ async def run(
 
     Raises:
         ListenError: an address cannot be listened on.
+        CertificateError: the certificate or its key cannot be used.
     """
-    parts = _Parts(redis, stream, settings, sources=sources, clock=clock or SystemClock())
+    parts = _Parts(
+        data_dir, redis, stream, settings=settings, sources=sources, clock=clock or SystemClock()
+    )
     ops, public = settings.ops_listen, settings.listen
     try:
-        await first_look(parts.watch)
+        await asyncio.gather(first_look(parts.watch), parts.safety.open())
         async with (
-            background(parts.watch.run()),
+            background(parts.watch.run(), parts.safety.run(), *parts.more),
             listening(
                 web.AppRunner(parts.ops, access_log=None, shutdown_timeout=1.0),
                 name="receiver.ops_listen",
@@ -63,6 +75,8 @@ async def run(
                 name="receiver.listen",
                 host=public.host,
                 port=public.port,
+                tls=parts.certificate.context if parts.certificate else None,
+                shared=settings.workers > 1,
             ) as port,
         ):
             parts.health.report("listening")
@@ -72,6 +86,8 @@ async def run(
             log.info("receiver.stopping")
         await parts.inbox.close()
     finally:
+        with suppress(TimeoutError):
+            await parts.safety.close()
         await parts.client.aclose()
     log.info("receiver.stopped")
 
@@ -81,44 +97,109 @@ class _Parts:
 
     def __init__(
         self,
+        data_dir: Path,
         redis: RedisSettings,
         stream: StreamSettings,
-        settings: ReceiverSettings,
         *,
+        settings: ReceiverSettings,
         sources: Sequence[SourceSettings],
         clock: Clock,
     ) -> None:
         registry = CollectorRegistry()
         metrics = ReceiverMetrics(registry)
         # the ops port answers first: nobody may be sent here before the public one does
+        self.more: list[Coroutine[Any, Any, None]] = []
+        self.certificate = _certificate(settings)
+        if self.certificate is not None:
+            left = self.certificate.seconds_left
+            metrics.certificate.set_function(lambda: left(clock.now()))
+            self.more.append(self.certificate.watch(clock))
         self.health = health = Health(clock)
         health.expect("listening")
-        shards = Shards(redis.prefix, stream.shards)
         self.client = connect(redis.url.get_secret_value(), timeout=settings.ack_deadline / 2)
-        writer = Writer(self.client, Keys(redis.prefix), dedupe_window=stream.dedupe_window)
-        self.inbox = Inbox(writer, metrics=metrics, deadline=settings.ack_deadline)
+        writer = Writer(self.client, dedupe_window=stream.dedupe_window)
+        self.safety = Safety(
+            writer,
+            folder=data_dir / "spool",
+            limit=settings.spool_limit,
+            shadow=settings.shadow,
+            window=stream.dedupe_window,
+            durability=settings.durability,
+            health=health,
+            clock=clock,
+            metrics=metrics,
+        )
+        self.inbox = Inbox(
+            writer,
+            self.safety.spool,
+            metrics=metrics,
+            clock=clock,
+            deadline=settings.ack_deadline,
+            hedge_after=settings.hedge_after,
+            needs_disk=settings.durability == "disk",
+        )
+        self.safety.serve(self.inbox)
         webhook = Webhook(
             path=settings.path,
             sources={source.name: _source(source) for source in sources},
             max_body=settings.max_body,
             max_age=settings.max_age,
             inbox=self.inbox,
-            quarantine=writer.quarantine,
-            shards=shards,
+            shards=Shards(redis.prefix, stream.shards),
             clock=clock,
             metrics=metrics,
+            visitors=self._visitors(redis, settings, clock, metrics=metrics),
         )
-        self.inlet = Inlet(webhook.handle, max_body=settings.max_body)
-        keeper = _Durability(webhook, health, metrics, asked=settings.durability)
+        self.inlet = Inlet(
+            webhook.handle,
+            max_body=settings.max_body,
+            max_connections=settings.max_connections,
+            metrics=metrics,
+        )
         self.watch = StoreWatch(
-            self.client, health=health, clock=clock, on_durability=keeper.learnt
+            self.client, health=health, clock=clock, anew=3.0, on_durability=self.safety.learnt
         )
+        health.one_of("redis", "spool")
         self.ops = ops_application(
             name="agora-sidecar receiver",
             health=health,
             registry=registry,
-            status=_Status(settings=settings, sources=sources, health=health, watch=self.watch),
+            status=Status(
+                settings=settings,
+                sources=sources,
+                health=health,
+                watch=self.watch,
+                safety=self.safety,
+                inbox=self.inbox,
+            ),
         )
+
+    def _visitors(
+        self,
+        redis: RedisSettings,
+        settings: ReceiverSettings,
+        clock: Clock,
+        *,
+        metrics: ReceiverMetrics,
+    ) -> Visitors | None:
+        if settings.require_listed == "off":
+            return None
+        addresses = AddressList(self.client, Keys(redis.prefix), clock=clock)
+        hints = Hints(self.client, Keys(redis.prefix), clock=clock)
+        self.more += [addresses.run(), hints.run()]
+        return Visitors(
+            TrustedProxies(settings.trusted_proxies),
+            addresses,
+            hints,
+            policy=settings.require_listed,
+            metrics=metrics,
+        )
+
+
+def _certificate(settings: ReceiverSettings) -> Certificate | None:
+    if not settings.tls_certificate:
+        return None
+    return Certificate(Path(settings.tls_certificate), Path(settings.tls_key))
 
 
 def _source(settings: SourceSettings) -> Source:
@@ -132,62 +213,3 @@ def _source(settings: SourceSettings) -> Source:
         for secret in settings.secrets
     )
     return Source(settings.name, secrets, settings.accept_sha1, settings.redundant)
-
-
-class _Durability:
-    """Compares how safe the store is with how safe it was asked to be, whenever that is learnt."""
-
-    def __init__(
-        self, webhook: Webhook, health: Health, metrics: ReceiverMetrics, *, asked: str
-    ) -> None:
-        self._webhook = webhook
-        self._health = health
-        self._metrics = metrics
-        self._asked = asked
-
-    def learnt(self, found: Durability) -> None:
-        """Say what is in force, loudly where it is less than what was asked."""
-        self._webhook.level = found.level
-        reduced = self._asked == "disk" and found.level != "redis-fsync"
-        self._metrics.durability_reduced.set(reduced)
-        problem = f"durability is disk, but {found.why}" if reduced else ""
-        self._health.report("durability", problem, required=False)
-        if reduced:
-            log.warning("receiver.durability_reduced", level=found.level, why=found.why)
-
-
-class _Status:
-    """The receiver's `/status`."""
-
-    def __init__(
-        self,
-        *,
-        settings: ReceiverSettings,
-        sources: Sequence[SourceSettings],
-        health: Health,
-        watch: StoreWatch,
-    ) -> None:
-        self._settings = settings
-        self._sources = sources
-        self._health = health
-        self._watch = watch
-
-    async def __call__(self) -> dict[str, Any]:
-        """One JSON object, without any secret."""
-        found = self._watch.durability
-        return {
-            "process": "receiver",
-            "version": __version__,
-            "ready": self._health.ready,
-            "path": self._settings.path,
-            "sources": [
-                {"name": source.name, "secrets": [secret.label for secret in source.secrets]}
-                for source in self._sources
-            ],
-            "durability": {
-                "asked": self._settings.durability,
-                "level": found.level if found else "unknown",
-                "why": found.why if found else "the store has not answered yet",
-                "store": found.facts if found else {},
-            },
-        }

@@ -2,16 +2,24 @@
 
 aiohttp's low-level server, because there is one route. What it does not do by itself and is done
 here: requests that are not HTTP get the same small JSON as every other refusal, and one log line
-instead of a traceback.
+instead of a traceback; headers have a time-out; connections have a limit. (Requests that are
+pipelined wait in the socket: aiohttp stops reading while several are parsed and not answered.)
 """
 
 import asyncio
+import resource
+from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from weakref import ref
 
 import structlog
 from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
+
+from receiver.answers import plain
+from receiver.metrics import ReceiverMetrics
 
 log = structlog.get_logger()
 
@@ -19,19 +27,53 @@ MAX_LINE = 4 * 1024
 """Bytes of the request line; a webhook's path is short."""
 MAX_FIELD = 8 * 1024
 """Bytes of one header; proxies add some, none of them long."""
+HEADERS_TIMEOUT = 10.0
+"""Seconds for the first request's headers."""
 KEEPALIVE = 30.0
-"""Seconds without a request. The vendor recommends at least 10, for 100 requests a connection."""
+"""Seconds without a request, and for the headers of each but the first. The vendor recommends at
+least 10, for 100 requests a connection."""
 LINGER = 1.0
 """Seconds to read on after a refusal, so that the client sees the answer and not a reset."""
-
-NAME = {"Server": "agora-sidecar"}
-"""Instead of the names and versions that aiohttp would tell everybody."""
+OTHER_FILES = 128
+"""Open files besides the public port's connections: the store's, the spool's, the ops port's."""
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class _Connection(web.RequestHandler):
-    __slots__ = ()
+    __slots__ = ("__weakref__", "_inlet", "_patience")
+
+    def __init__(self, inlet: "Inlet", **options: object) -> None:
+        super().__init__(inlet, **options)  # type: ignore[arg-type]  # what the server passes on
+        self._inlet = inlet
+        self._patience: asyncio.TimerHandle | None = None
+
+    @property
+    def is_fresh(self) -> bool:
+        """Open, and no request has come yet."""
+        return self.transport is not None and not self._request_count
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        loop = asyncio.get_running_loop()
+        self._patience = loop.call_later(self._inlet.headers_timeout, self._give_up)
+        self._inlet.opened(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+        self._inlet.closed()
+        super().connection_lost(exc)
+
+    def drop(self) -> None:
+        """Close it at once."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _give_up(self) -> None:
+        if self.is_fresh:
+            self._inlet.metrics.closed.labels("slow_headers").inc()
+            self.drop()
 
     def handle_error(
         self,
@@ -40,20 +82,28 @@ class _Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - what aiohttp would show to the client
     ) -> web.StreamResponse:
-        answer = b'{"status":"error"}' if status >= 500 else b'{"status":"refused"}'
         say = log.error if status >= 500 else log.info
         say("http.bad_request", status=status, remote=request.remote, why=repr(exc)[:200])
-        response = web.Response(
-            status=status, body=answer, content_type="application/json", headers=NAME
-        )
-        response.force_close()
-        return response
+        return plain(status, "error" if status >= 500 else "refused", {"Connection": "close"})
 
 
 class Inlet(web.Server):
-    """A server for one handler, with this module's limits and at most `max_body` bytes a body."""
+    """A server for one handler, with this module's limits, at most `max_body` bytes a body and
+    `max_connections` connections.
 
-    def __init__(self, handler: Handler, *, max_body: int) -> None:
+    When there are more, the oldest of those goes that never sent a request; where all have, the new
+    one. So whoever only holds connections open keeps nobody out.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        max_body: int,
+        max_connections: int,
+        metrics: ReceiverMetrics,
+        headers_timeout: float = HEADERS_TIMEOUT,
+    ) -> None:
         loop = asyncio.get_running_loop()
 
         def request(  # noqa: PLR0917 - aiohttp's own signature
@@ -77,7 +127,44 @@ class Inlet(web.Server):
             max_line_size=MAX_LINE,
             max_field_size=MAX_FIELD,
         )
+        self.metrics = metrics
+        self.headers_timeout = headers_timeout
+        self._most = min(max_connections, _files() - OTHER_FILES)
+        self._open = 0
+        self._fresh: deque[ref[_Connection]] = deque()
 
     def __call__(self) -> web.RequestHandler:
         """One connection's protocol."""
         return _Connection(self, loop=self._loop, **self._kwargs)
+
+    def opened(self, connection: _Connection) -> None:
+        """A connection more: make room where there are too many."""
+        self._open += 1
+        self.metrics.connections.set(self._open)
+        self._fresh.append(ref(connection))
+        if self._open > self._most:
+            self._drop_one()
+        elif len(self._fresh) > 2 * self._most:  # most of them are gone, or no longer fresh
+            self._fresh = deque(r for r in self._fresh if (c := r()) is not None and c.is_fresh)
+
+    def closed(self) -> None:
+        """A connection less."""
+        self._open -= 1
+        self.metrics.connections.set(self._open)
+
+    def _drop_one(self) -> None:
+        self.metrics.closed.labels("too_many").inc()
+        while self._fresh:
+            connection = self._fresh.popleft()()
+            if connection is not None and connection.is_fresh:
+                connection.drop()
+                return
+
+
+def _files() -> int:
+    """How many files this process may open, after asking for as many as it can get."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    return 1 << 20 if soft == resource.RLIM_INFINITY else max(soft, OTHER_FILES + 16)

@@ -35,9 +35,42 @@ class ReceiverMetrics:
         self.safe_by = cache(self.safe.labels)
         says = "Events committed together."
         self.batch = histogram("agora_sidecar_batch_events", says, buckets=BATCH_BUCKETS)
+        says = "Authentic deliveries by whether the client's address is on the allow-list."
+        self.delivered = counter("agora_sidecar_deliveries_total", says, ["client"])
+        self.delivered_by = cache(self.delivered.labels)
+        says = "Connections to the public port."
+        self.connections = gauge("agora_sidecar_connections", says)
+        says = "Connections to the public port that were closed, by why."
+        self.closed = counter("agora_sidecar_connections_closed_total", says, ["reason"])
+        says = "Seconds until the public port's certificate ends; NaN: there is none."
+        self.certificate = gauge("agora_sidecar_certificate_seconds", says)
+        self.certificate.set(float("nan"))
         says = "Events that wait for the batch under way."
         self.waiting = gauge("agora_sidecar_waiting_events", says)
         says = "Batches that the store did not take, by kind of error."
         self.append_failures = counter("agora_sidecar_append_failures_total", says, ["kind"])
-        says = "1 while the store is less safe than `durability` asks."
+        says = "1 while the store is less safe than `durability` asks, and the spool stands in."
         self.durability_reduced = gauge("agora_sidecar_durability_reduced", says)
+        says = "Events for which the store took longer than `hedge_after`."
+        self.hedged = counter("agora_sidecar_hedged_total", says)
+        self._spool(registry)
+
+    def _spool(self, registry: CollectorRegistry) -> None:
+        counter = partial(Counter, registry=registry)
+        gauge = partial(Gauge, registry=registry)
+        says = "Events written to the spool."
+        self.spooled = counter("agora_sidecar_spooled_total", says)
+        says = "Events given back from the spool, by what the stream made of them."
+        self.drained = counter("agora_sidecar_spool_drained_total", says, ["outcome"])
+        says = "Reads and writes that the spool's disk refused, by kind of error."
+        self.spool_failures = counter("agora_sidecar_spool_failures_total", says, ["kind"])
+        says = "Damaged files and altered rows of the spool that were set aside."
+        self.spool_damaged = counter("agora_sidecar_spool_damaged_total", says)
+        says = "Events in the spool that the store has not taken."
+        self.spool_waiting = gauge("agora_sidecar_spool_events", says)
+        says = "Copies in the spool of what the store may forget in a crash or a fail-over."
+        self.spool_copies = gauge("agora_sidecar_spool_copies", says)
+        says = "Age of the oldest event in the spool that the store has not taken, seconds."
+        self.spool_oldest = gauge("agora_sidecar_spool_oldest_seconds", says)
+        says = "Bytes that the spool's events and copies take."
+        self.spool_bytes = gauge("agora_sidecar_spool_bytes", says)

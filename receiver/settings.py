@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from agora_sidecar.process.advice import Loud, Within
 from agora_sidecar.process.quantities import (
@@ -17,6 +17,7 @@ from agora_sidecar.process.quantities import (
 )
 from agora_sidecar.process.secret import Secret
 from agora_sidecar.process.settings import Section
+from receiver.client_address import TrustedProxies
 
 
 class ReceiverSettings(Section):
@@ -65,6 +66,22 @@ class ReceiverSettings(Section):
         default=written("2s"),
         description="From arrival; when Redis takes longer, the event goes to the spool as well",
     )
+    spool_limit: Size = Field(
+        default=written("1GiB"),
+        ge=1 << 20,
+        le=1 << 40,
+        description="Largest spool, on the disk of data_dir; a full one answers 503",
+    )
+    shadow: Duration = Field(
+        default=written("30s"),
+        description="How long the spool keeps a copy of each event where Redis may fail over",
+    )
+    max_connections: Count = Field(
+        default=4096,
+        ge=1,
+        le=1_000_000,
+        description="Open connections; beyond them those go that never sent a request",
+    )
     trusted_proxies: tuple[Text, ...] = Field(
         default=(), max_length=64, description="Addresses that may tell the client's address"
     )
@@ -77,10 +94,18 @@ class ReceiverSettings(Section):
         description="Short for one source named default; excludes [[sources]]",
     )
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_addresses(cls, found: tuple[str, ...]) -> tuple[str, ...]:
+        TrustedProxies(found)
+        return found
+
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         if self.hedge_after >= self.ack_deadline:
             raise ValueError("hedge_after must be shorter than ack_deadline")
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            raise ValueError("tls_certificate and tls_key must be set both, or neither")
         if self.listen == self.ops_listen and self.listen.port:
             raise ValueError("listen and ops_listen must differ")
         return self

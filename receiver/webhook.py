@@ -3,19 +3,21 @@
 | case | answer |
 |---|---|
 | stored, or already stored | 200 `stored`, `duplicate` |
+| safe in the local spool, on the stream later | 200 `spooled` |
 | the console's test notification | 200 `check` |
 | signed but not readable | 200 `quarantined` |
 | missing, malformed, wrong or too old a signature | 401 `refused` |
+| signed, but the client is not on the allow-list, with `require_listed` | 403 `refused` |
 | body cut off 400, unknown path or source 404, other method 405 | `refused` |
-| slow body 408, too large 413, compressed 415 | `refused` |
-| the store did not take it | 503 `unavailable`: the vendor repeats it |
+| slow body 408, too large 413, compressed 415, unknown `Expect` 417 | `refused` |
+| neither store nor spool took it | 503 `unavailable`: the vendor repeats it |
 
 There is one route, so it is served without a router: `aiohttp.web.Server`, whose handler this is.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -26,23 +28,30 @@ from aiohttp.http import HttpProcessingError
 from agora_sidecar.agora.errors import NotificationError, SignatureError, UnreadableError
 from agora_sidecar.agora.notifications import Notification, payload_bytes, read_notification
 from agora_sidecar.agora.signatures import SigningSecret, verify
-from agora_sidecar.entry import Fields, notification_fields, quarantine_fields
+from agora_sidecar.entry import notification_fields, quarantine_fields
 from agora_sidecar.keys import Keys, Shards
 from agora_sidecar.process.clock import Clock
 from agora_sidecar.store import StoreError
-from agora_sidecar.stream import Append, Outcome
+from agora_sidecar.stream import Append
+from receiver.answers import Answers, plain
 from receiver.inbox import Inbox
 from receiver.metrics import ReceiverMetrics
+from receiver.visitors import Visitors
 
 log = structlog.get_logger()
 
-NAME = {"Server": "agora-sidecar"}
-"""Instead of the names and versions that aiohttp would tell everybody."""
 BODY_TIMEOUT = 5.0
 """Seconds for a body to arrive; the vendor waits 10 for the answer."""
 
-Quarantine = Callable[[Fields], Awaitable[None]]
-"""Puts one entry on the quarantine stream; raises StoreError."""
+
+_EVENTS = {
+    "stored": "event.stored",
+    "duplicate": "event.duplicate",
+    "duplicate_payload": "event.duplicate",
+    "spooled": "event.spooled",
+}
+_TEXTS = {"duplicate_payload": "duplicate"}
+"""Where the answer is less precise than the metric."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,40 +85,41 @@ class Webhook:
         max_body: int,
         max_age: float | None,
         inbox: Inbox,
-        quarantine: Quarantine,
         shards: Shards,
         clock: Clock,
         metrics: ReceiverMetrics,
+        visitors: Visitors | None = None,
         body_timeout: float = BODY_TIMEOUT,
     ) -> None:
+        self._answers = Answers()
+        self._visitors = visitors
         self._body_timeout = body_timeout
         self._paths = _paths(path, sources)
         self._max_body = max_body
         self._max_age = max_age
         self._inbox = inbox
-        self._quarantine = quarantine
         self._shards = shards
         self._clock = clock
         self._metrics = metrics
-        self.level = "unknown"
-        """How safe the store is, for the count of events; set by whoever watches it."""
 
-    async def handle(self, request: web.BaseRequest) -> web.Response:
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request of the public port."""
         started = time.perf_counter()
         try:
             source = self._source(request)
             body = await self._body(request)
-            outcome = await self._accept(source, request.headers, body)
+            outcome = await self._accept(request, source, body)
         except Refusal as refusal:
-            return self._refuse(refusal)
+            return self._refuse(request, refusal)
         except SignatureError as error:
             log.warning("event.refused", reason=error.reason, remote=request.remote)
-            return self._refuse(Refusal(error.status, error.reason))
+            return self._refuse(request, Refusal(error.status, error.reason))
         except StoreError as error:
-            return self._answer(503, "unavailable", reason=error.kind)
+            self._metrics.answer(503, error.kind).inc()
+            return self._answers(request, 503, "unavailable")
         self._metrics.acknowledge.observe(time.perf_counter() - started)
-        return self._answer(200, outcome)
+        self._metrics.answer(200, outcome).inc()
+        return self._answers(request, 200, _TEXTS.get(outcome, outcome))
 
     def _source(self, request: web.BaseRequest) -> Source:
         source = self._paths.get(request.path)
@@ -124,9 +134,14 @@ class Webhook:
         return source
 
     async def _body(self, request: web.BaseRequest) -> bytes:
+        content = request.content
+        if content.is_eof() and content.exception() is None:  # it came with its headers
+            body: bytes = content.read_nowait()
+            if len(body) > self._max_body:
+                raise Refusal(413, "too_large", {"Connection": "close"})
+            return body
+        _go_on(request)
         try:
-            if request.content.is_eof():  # it came with its headers: no timer needed
-                return await request.read()
             async with asyncio.timeout(self._body_timeout):
                 return await request.read()
         except web.HTTPRequestEntityTooLarge as error:
@@ -136,10 +151,15 @@ class Webhook:
         except (ConnectionError, HttpProcessingError) as error:
             raise Refusal(400, "cut_off", {"Connection": "close"}) from error
 
-    async def _accept(self, source: Source, headers: Mapping[str, str], body: bytes) -> str:
+    async def _accept(self, request: web.BaseRequest, source: Source, body: bytes) -> str:
         now = self._clock.now()
-        label = verify(headers, body, source.secrets, now=now, accept_sha1=source.accept_sha1)
+        label = verify(
+            request.headers, body, source.secrets, now=now, accept_sha1=source.accept_sha1
+        )
         self._metrics.signed_by(source.name, label).inc()
+        if self._visitors is not None and not self._visitors.admits(request, source.name):
+            log.warning("event.refused", reason="unlisted", remote=request.remote)
+            raise Refusal(403, "unlisted")
         received_ms = int(now * 1000)
         try:
             notice = read_notification(body)
@@ -154,27 +174,24 @@ class Webhook:
     async def _store(self, source: Source, notice: Notification, received_ms: int) -> str:
         fields = notification_fields(notice, source=source.name, received_ms=received_ms)
         keys = self._shards.of(notice.sid or notice.cname or "")
-        outcome = await self._inbox.put(
-            Append(keys.events, _marks(keys, source, notice), fields, notice.body)
-        )
-        self._metrics.safe_by(self.level).inc()
-        answer = "stored" if outcome is Outcome.STORED else "duplicate"
+        item = Append(keys.events, _marks(keys, source, notice), fields, notice.body)
+        outcome = await self._inbox.put(item, received_ms)
         log.info(
-            "event.stored" if outcome is Outcome.STORED else "event.duplicate",
+            _EVENTS[outcome],
             source=source.name,
             notice_id=notice.notice_id,
             event_type=notice.event_type,
             sid=notice.sid,
         )
-        return answer
+        return outcome
 
     async def _set_aside(
         self, source: Source, error: NotificationError, body: bytes, received_ms: int
     ) -> str:
-        fields = quarantine_fields(
-            source=source.name, reason=str(error), body=body, received_ms=received_ms
-        )
-        await self._quarantine(fields)
+        keys = self._shards.whole
+        fields = quarantine_fields(source=source.name, reason=str(error), received_ms=received_ms)
+        mark = keys.same(source.name, sha256(body).hexdigest())
+        await self._inbox.put(Append(keys.quarantine, (mark,), fields, body), received_ms)
         log.warning("event.quarantined", source=source.name, reason=error.reason, size=len(body))
         return "quarantined"
 
@@ -184,29 +201,20 @@ class Webhook:
         if now - notice.notify_ms / 1000 > self._max_age:
             raise SignatureError("stale")
 
-    def _refuse(self, refusal: Refusal) -> web.Response:
-        return self._answer(
-            refusal.status, "refused", reason=refusal.reason, headers=refusal.headers
-        )
+    def _refuse(self, request: web.BaseRequest, refusal: Refusal) -> web.StreamResponse:
+        self._metrics.answer(refusal.status, refusal.reason).inc()
+        if refusal.headers:
+            return plain(refusal.status, "refused", refusal.headers)
+        return self._answers(request, refusal.status, "refused")
 
-    def _answer(
-        self,
-        status: int,
-        answer: str,
-        *,
-        reason: str = "",
-        headers: dict[str, str] | None = None,
-    ) -> web.Response:
-        self._metrics.answer(status, reason or answer).inc()
-        response = web.Response(
-            status=status,
-            body=b'{"status":"%s"}' % answer.encode(),
-            content_type="application/json",
-            headers=NAME | headers if headers else NAME,
-        )
-        if headers and headers.get("Connection") == "close":
-            response.force_close()
-        return response
+
+def _go_on(request: web.BaseRequest) -> None:
+    """`Expect: 100-continue`: the client waits for this before it sends the body."""
+    expected = request.headers.get("Expect", "")
+    if expected.lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    elif expected:
+        raise Refusal(417, "expectation", {"Connection": "close"})
 
 
 def _marks(keys: Keys, source: Source, notice: Notification) -> tuple[str, ...]:

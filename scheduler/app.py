@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import structlog
 from aiohttp import web
@@ -13,26 +12,20 @@ from prometheus_client import CollectorRegistry
 
 from agora_sidecar import __version__
 from agora_sidecar.agora.client import Client
-from agora_sidecar.keys import GROUP, Keys
+from agora_sidecar.keys import Keys, Shards
 from agora_sidecar.process.clock import Clock, SystemClock
 from agora_sidecar.process.health import Health
 from agora_sidecar.process.ops import ops_application
 from agora_sidecar.process.quantities import Listen
 from agora_sidecar.process.secret import Secret
 from agora_sidecar.process.serving import background, listening
-from agora_sidecar.settings import AgoraSettings, RedisSettings
-from agora_sidecar.store import Redis, StoreError, connect
-from agora_sidecar.stream import GroupReader
+from agora_sidecar.settings import AgoraSettings, RedisSettings, StreamSettings
+from agora_sidecar.store import Redis, connect
 from agora_sidecar.watch import StoreWatch, first_look
 from scheduler.allowlist.sync import Sync
-from scheduler.assembly import agora_client, allowlist_sync, publisher, timings_of
-from scheduler.leadership import Lease
+from scheduler.assembly import agora_client, allowlist_sync, publisher
+from scheduler.loops import Loops
 from scheduler.recordings.api import recordings_application
-from scheduler.recordings.intake import Intake
-from scheduler.recordings.metrics import RecordingMetrics
-from scheduler.recordings.reconcile import Reconciler
-from scheduler.recordings.redis_ledger import LEASE, RedisLedger
-from scheduler.recordings.registry import Registry
 from scheduler.settings import (
     AllowlistSettings,
     GatewaySettings,
@@ -43,10 +36,10 @@ from scheduler.timetable import Timetable, TimetableMetrics
 
 log = structlog.get_logger()
 
-LEASE_LENGTH = 15.0
-"""Seconds that a leader may be silent before another one takes over."""
 STOP_WITHIN = 10.0
 """Seconds for what is under way at the end: a call to Agora, a firewall's change."""
+CONNECTIONS = 32
+"""To one server of the store, besides those that shards need."""
 JITTER = 0.05
 """By which part of itself an interval of polls varies, so that a fleet does not ask at once."""
 
@@ -64,6 +57,7 @@ async def run(
     gateway: GatewaySettings,
     recordings: RecordingsSettings,
     settings: SchedulerSettings,
+    stream: StreamSettings | None = None,
     clock: Clock | None = None,
     on_ready: Ready = lambda _: None,
 ) -> None:
@@ -74,10 +68,17 @@ async def run(
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
-        ground = _Ground(redis, agora, clock)
+        ground = _Ground(redis, stream or StreamSettings(), agora, clock=clock)
         stack.push_async_callback(ground.close)
         sync = _sync(ground, allowlist, data_dir)
-        loops = _Loops(ground, recordings)
+        loops = Loops(
+            recordings,
+            store=ground.store,
+            shards=ground.shards,
+            client=ground.client,
+            clock=clock,
+            registry=ground.registry,
+        )
         # The firewall first: it must not wait for anybody
         await sync.apply_last_known_good()
         await first_look(ground.watch)
@@ -87,28 +88,32 @@ async def run(
             ports["gateway"] = await stack.enter_async_context(
                 _listening(app, "gateway.listen", gateway.listen)
             )
-        await stack.enter_async_context(background(ground.watch.run(), loops.intake.run(stop)))
+        await stack.enter_async_context(background(ground.watch.run(), *loops.intakes(stop)))
         await stack.enter_async_context(_timetable(ground, allowlist, sync, loops))
         ground.health.report("listening")
         log.info("scheduler.started", version=__version__, **ports)
         on_ready(ports)
         await stop.wait()
         log.info("scheduler.stopping")
-        with suppress(StoreError):
-            await loops.lease.release()
+        await loops.release()
     log.info("scheduler.stopped")
 
 
 class _Ground:
     """What both loops stand on."""
 
-    def __init__(self, redis: RedisSettings, agora: AgoraSettings, clock: Clock) -> None:
+    def __init__(
+        self, redis: RedisSettings, stream: StreamSettings, agora: AgoraSettings, *, clock: Clock
+    ) -> None:
         self.clock = clock
         self.registry = CollectorRegistry()
         self.health = Health(clock)
         self.health.expect("listening")
         self.keys = Keys(redis.prefix)
-        self.store: Redis = connect(redis.url.get_secret_value())
+        self.shards = Shards(redis.prefix, stream.shards)
+        # each shard's intake waits on a connection of its own
+        connections = CONNECTIONS + 2 * stream.shards
+        self.store: Redis = connect(redis.url.get_secret_value(), connections=connections)
         self.client: Client = agora_client(agora, clock=clock)
         self.watch = StoreWatch(self.store, health=self.health, clock=clock)
 
@@ -116,48 +121,6 @@ class _Ground:
         """Close every connection."""
         await self.client.close()
         await self.store.aclose()
-
-
-class _Loops:
-    """The parts of the recordings loop."""
-
-    def __init__(self, ground: _Ground, settings: RecordingsSettings) -> None:
-        self.timings = timings_of(settings)
-        stops = settings.stop_policy == "owed"
-        ledger = RedisLedger(ground.store, ground.keys, keep=settings.keep)
-        metrics = RecordingMetrics(ground.registry)
-        self.lease = Lease(
-            ground.store, ground.keys, LEASE, length=LEASE_LENGTH, clock=ground.clock
-        )
-        self.registry = Registry(
-            ledger=ledger,
-            timings=self.timings,
-            clock=ground.clock,
-            max_duration=settings.max_duration,
-        )
-        self.intake = Intake(
-            reader=GroupReader(
-                ground.store, ground.keys, group=GROUP, consumer=f"scheduler-{uuid4().hex[:8]}"
-            ),
-            ledger=ledger,
-            timings=self.timings,
-            clock=ground.clock,
-            metrics=metrics,
-        )
-        self.reconciler = Reconciler(
-            ledger=ledger,
-            client=ground.client,
-            lease=self.lease,
-            timings=self.timings,
-            clock=ground.clock,
-            metrics=metrics,
-            stops=stops,
-        )
-        self._ledger = ledger
-
-    def by_state(self) -> dict[str, int]:
-        """Open recordings that this process knows of, by state."""
-        return {state.value: number for state, number in self._ledger.open_by_state().items()}
 
 
 def _sync(ground: _Ground, settings: AllowlistSettings, data_dir: Path) -> Sync:
@@ -173,7 +136,7 @@ def _sync(ground: _Ground, settings: AllowlistSettings, data_dir: Path) -> Sync:
 
 @asynccontextmanager
 async def _timetable(
-    ground: _Ground, settings: AllowlistSettings, sync: Sync, loops: _Loops
+    ground: _Ground, settings: AllowlistSettings, sync: Sync, loops: Loops
 ) -> AsyncIterator[None]:
     timetable = Timetable(metrics=TimetableMetrics(ground.registry))
     interval = settings.poll_interval
@@ -187,7 +150,8 @@ async def _timetable(
         return again
 
     timetable.add("allowlist", poll, interval=interval, jitter=interval * JITTER)
-    timetable.add("recordings", loops.reconciler.run_once, interval=loops.timings.poll)
+    for name, reconcile in loops.jobs():
+        timetable.add(name, reconcile, interval=loops.timings.poll)
     timetable.start()
     try:
         yield
@@ -203,7 +167,7 @@ async def _listening(app: web.Application, name: str, listen: Listen) -> AsyncIt
 
 
 def _api(
-    ground: _Ground, loops: _Loops, listen: Listen, *, app_id: str, token: Secret
+    ground: _Ground, loops: Loops, listen: Listen, *, app_id: str, token: Secret
 ) -> web.Application:
     return recordings_application(
         registry=loops.registry,
@@ -214,17 +178,14 @@ def _api(
     )
 
 
-def _ops(ground: _Ground, settings: SchedulerSettings, sync: Sync, loops: _Loops) -> Any:
+def _ops(ground: _Ground, settings: SchedulerSettings, sync: Sync, loops: Loops) -> Any:
     async def status() -> dict[str, Any]:
         return {
             "process": "scheduler",
             "version": __version__,
             "ready": ground.health.ready,
             "allowlist": sync.snapshot(),
-            "recordings": {
-                "leading": loops.lease.fence is not None,
-                "open": loops.by_state(),
-            },
+            "recordings": loops.status(),
         }
 
     app = ops_application(

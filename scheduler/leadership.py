@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from agora_sidecar.keys import Keys
 from agora_sidecar.process.clock import Clock
-from agora_sidecar.store import Redis, store_errors
+from agora_sidecar.store import Redis, Script
 
 # The lease's value is "holder:fence". Answers the fence (0: somebody else leads), whether it is a
 # new one, and how far the counter is.
@@ -47,8 +47,8 @@ class Lease:
         self._fence = 0
         self._until = 0.0
         self._highest = 0
-        self._hold = client.register_script(_HOLD)
-        self._release = client.register_script(_RELEASE)
+        self._hold = Script(client, _HOLD)
+        self._release = Script(client, _RELEASE)
 
     @property
     def fence(self) -> int | None:
@@ -67,10 +67,9 @@ class Lease:
             StoreError: the store did not answer; the lease runs out by itself.
         """
         asked = self._clock.monotonic()
-        with store_errors():
-            fence, fresh, counter = await self._hold(
-                keys=self._keys, args=[self._holder, max(1, int(self.length * 1000))]
-            )
+        fence, fresh, counter = await self._hold(
+            keys=self._keys, args=[self._holder, max(1, int(self.length * 1000))]
+        )
         if counter < self._highest or (fresh and fence <= self._highest):
             self.emptied = True
         self._highest = counter
@@ -88,6 +87,5 @@ class Lease:
             StoreError: the lease runs out by itself.
         """
         if self._fence:
-            with store_errors():
-                await self._release(keys=self._keys[:1], args=[self.token])
+            await self._release(keys=self._keys[:1], args=[self.token])
             self._fence = 0

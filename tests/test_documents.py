@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from agora_sidecar import __version__
 from agora_sidecar.cli import reference
-from agora_sidecar.cli.app import app
+from agora_sidecar.cli.app import application
 from agora_sidecar.cli.document import Document
 from agora_sidecar.cli.not_yet import not_yet
 from agora_sidecar.entry import Entry
@@ -135,7 +135,7 @@ def test_log_events_are_short_dotted_names() -> None:
 
 @pytest.mark.parametrize("typed", TYPED)
 def test_every_command_has_help_with_an_example(typed: str) -> None:
-    result = CliRunner().invoke(app, [*typed.split()[1:], "--help"], env={"COLUMNS": "200"})
+    result = CliRunner().invoke(application(), [*typed.split()[1:], "--help"], env={"COLUMNS": "200"})
 
     assert result.exit_code == 0
     assert "Example:" in result.output

@@ -2,12 +2,15 @@
 
 import asyncio
 import tempfile
+import traceback
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from agora_sidecar.store import Redis, StoreError, connect, durability, store_errors
+from agora_sidecar.store import Redis, Script, StoreError, connect, durability, store_errors
+from agora_sidecar.store_address import read_address
+from agora_sidecar.store_inspection import judge
 from tests.integration.processes import Store
 from tests.integration.test_receiver_process import servers
 
@@ -112,7 +115,123 @@ async def test_nobody_there_is_unreachable(tmp_path: Path) -> None:
         await client.ping()
 
 
-@pytest.mark.parametrize("url", ["http://a", "redis+sentinel://a/b", "", "redis"])
-def test_an_address_of_another_kind_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="must be redis://"):
+@pytest.mark.parametrize(
+    ("url", "rule"),
+    [
+        ("http://a", "must be redis://"),
+        ("", "must be redis://"),
+        ("redis", "must be redis://"),
+        ("redis://[::1", "must be redis://"),
+        ("redis://a,b", "must name one server"),
+        ("redis://", "must say where Redis is"),
+        ("redis://a/x", "must end in the database's number"),
+        ("redis://a:0", "a port from 1 to 65535"),
+        ("redis://a:65536", "a port from 1 to 65535"),
+        ("redis://a?socket_timeout=9", "must have no parameters but"),
+        ("redis://a?db=x", "must have a number as its parameter db"),
+        ("unix://", "must name the server's socket"),
+        ("redis+sentinel://a:1,b:2", "must end in the master's name"),
+        ("redis+sentinel://a:1,b:2/m/x", "must end in the master's name"),
+        ("redis+sentinel://a,,b/m", "must name the Sentinels"),
+        ("redis+sentinel://a:x/m", "a port from 1 to 65535"),
+        ("redis+cluster://a:1/2", "a Cluster has no databases but 0"),
+        ("redis+cluster://a:1,:2", "must name nodes of the Cluster"),
+        ("redis+cluster://a?db=0", "must have no parameters but"),
+    ],
+)
+def test_an_address_that_says_no_place_is_refused_with_the_rule(url: str, rule: str) -> None:
+    with pytest.raises(ValueError, match=rule):
         connect(url)
+
+
+@pytest.mark.parametrize("sign", "/?#[")
+@pytest.mark.parametrize("scheme", ["redis", "redis+sentinel", "redis+cluster"])
+def test_a_refused_address_shows_nothing_of_the_password(scheme: str, sign: str) -> None:
+    with pytest.raises(ValueError, match="in percent, such as %40") as caught:
+        connect(f"{scheme}://me:open{sign}sesame@h1:1/m")
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "open" not in str(caught.value)
+    assert "sesame" not in str(caught.value)
+    assert "During handling" not in shown
+
+
+def test_an_address_hides_its_passwords_where_it_is_printed() -> None:
+    address = read_address("redis+sentinel://u:sesame@h1,h2:7/mymaster/3?sentinel_password=salt")
+    assert (address.hosts, address.master) == ((("h1", 26379), ("h2", 7)), "mymaster")
+    assert address.url == "redis://u:sesame@h1:26379/3"
+    assert address.sentinel_password == "salt"
+    assert "sesame" not in repr(address)
+    assert "salt" not in repr(address)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rediss+sentinel://u:p@h1/m?ssl_cert_reqs=none&sentinel_username=s",
+        "rediss+cluster://u:p@h1,[::1]:7?ssl_check_hostname=no&client_name=me",
+    ],
+)
+async def test_tls_is_possible_to_several_servers(url: str) -> None:
+    await connect(url).aclose()
+
+
+async def test_what_a_store_is_shows_in_its_facts(client: Redis) -> None:
+    found = await durability(client)
+    assert not found.replicated
+    assert found.warnings == ()
+    assert found.identity == found.facts["run_id"]
+    assert found.facts["connected_slaves"] == "0"
+    assert int(found.facts["used_memory"]) > 0
+    assert int(found.facts["rdb_last_save_time"]) > 0
+    assert found.facts["scripts"] == "yes"
+    assert (found.facts["waitaof"] == "yes") == bool(await knows(client, "WAITAOF"))
+
+
+async def knows(client: Redis, command: str) -> bool:
+    told = await client.execute_command("COMMAND INFO", command)
+    return any(told.values()) if isinstance(told, dict) else any(told)
+
+
+async def test_eviction_and_being_a_replica_are_warnings(client: Redis) -> None:
+    await client.config_set("maxmemory", "100mb")
+    assert (await durability(client)).warnings == ()
+    await client.config_set("maxmemory-policy", "volatile-ttl")
+    await client.execute_command("REPLICAOF", "127.0.0.1", "1")
+    evicts, replica = (await durability(client)).warnings
+    assert "volatile-ttl: under memory pressure the store drops marks" in evicts
+    assert "replica: it refuses every write" in replica
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "level", "why"),
+    [
+        ("1", "1", "redis-fsync", ""),
+        ("1", "0", "redis-memory", "b: appendonly is off"),
+        ("0", "0", "redis-memory", "appendonly is off"),
+    ],
+)
+def test_several_primaries_are_as_safe_as_the_worst(
+    one: str, other: str, level: str, why: str
+) -> None:
+    facts = {"appendfsync": "always", "role": "master"}
+    found = judge(
+        {
+            "a": facts | {"aof_enabled": one, "run_id": "1"},
+            "b": facts | {"aof_enabled": other, "run_id": "2"},
+        },
+        replicated=True,
+    )
+    assert found.level == level
+    assert found.why.startswith(why)
+    assert found.identity == "1+2"
+    assert found.facts["primaries"] == "2"
+    assert found.replicated
+
+
+async def test_a_script_comes_back_when_the_server_lost_it(client: Redis) -> None:
+    script = Script(client, "return redis.call('INCR', KEYS[1]) + ARGV[1]")
+    assert await script(keys=["a"], args=[10]) == 11
+    await client.script_flush()
+    assert await script(keys=["a"], args=[10]) == 12
+    with pytest.raises(StoreError, match="wrongtype"):
+        await Script(client, "return redis.call('LPUSH', KEYS[1], 1)")(keys=["a"], args=[])

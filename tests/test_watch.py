@@ -84,4 +84,75 @@ async def test_a_bug_while_looking_ends_nothing(store: Store) -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     await client.aclose()
-    assert [entry["event"] for entry in logs] == ["store.watch_failed"]
+    assert [entry["event"] for entry in logs] == ["store.ready", "store.watch_failed"]
+    assert health.ready
+
+
+async def test_who_wants_to_know_is_told_when_the_store_is_back_and_not_before(
+    store: Store,
+) -> None:
+    back: list[bool] = []
+    client = connect(store.url, timeout=0.5)
+    health, clock = Health(FakeClock()), FakeClock()
+    watch = StoreWatch(client, health=health, clock=clock, on_back=lambda: back.append(True))
+    await store.start()
+    for _ in range(2):
+        await watch.look()
+    assert not back
+    store.send(signal.SIGKILL)
+    await watch.look()
+    assert not back
+    await store.start()
+    for _ in range(2):
+        await watch.look()
+    await client.aclose()
+    assert len(back) == 1
+
+
+async def test_a_restart_between_two_looks_is_noticed_within_ten_seconds(store: Store) -> None:
+    back: list[bool] = []
+    client = connect(store.url, timeout=0.5)
+    clock = FakeClock()
+    watch = StoreWatch(client, health=Health(clock), clock=clock, on_back=lambda: back.append(True))
+    await store.start()
+    with capture_logs() as logs:
+        await watch.look()
+        store.send(signal.SIGKILL)
+        await store.start()
+        clock.advance(9.0)
+        await watch.look()
+        assert not back
+        clock.advance(1.0)
+        for _ in range(2):
+            await watch.look()
+    await client.aclose()
+    assert len(back) == 1
+    assert [entry["event"] for entry in logs] == ["store.ready", "store.replaced"]
+
+
+async def test_another_configuration_is_noticed_and_each_warning_said_once(store: Store) -> None:
+    learnt: list[Durability] = []
+    clock = FakeClock()
+    client = connect(store.url, timeout=0.5)
+    watch = StoreWatch(client, health=Health(clock), clock=clock, on_durability=learnt.append)
+    await store.start()
+
+    async def looks() -> None:
+        for _ in range(2):
+            clock.advance(10.0)
+            await watch.look()
+
+    with capture_logs() as logs:
+        await looks()
+        await store.do("CONFIG", "SET", "maxmemory", "100mb")
+        await store.do("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        await looks()
+        await store.do("CONFIG", "SET", "maxmemory-policy", "noeviction")
+        await looks()
+        await store.do("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        await looks()
+    await client.aclose()
+    warned = [entry["why"] for entry in logs if entry["event"] == "store.warning"]
+    assert len(warned) == 2
+    assert all("allkeys-lru" in why and "drops marks" in why for why in warned)
+    assert [bool(found.warnings) for found in learnt] == [False, True, False, True]

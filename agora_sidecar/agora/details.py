@@ -5,16 +5,16 @@ is None, a text is empty. Decoding is in `events`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from agora_sidecar.agora.recordings import File
 
 Raw = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class CloudRecordingError:
+class CloudRecordingError(msgspec.Struct, frozen=True):
     """1: an error in a module; level 5 may end the recording. `stat` decides nothing."""
 
     module: int | None
@@ -24,16 +24,14 @@ class CloudRecordingError:
     error_msg: str
 
 
-@dataclass(frozen=True, slots=True)
-class CloudRecordingWarning:
+class CloudRecordingWarning(msgspec.Struct, frozen=True):
     """2: a warning of a module."""
 
     module: int | None
     warn_code: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class StatusUpdate:
+class StatusUpdate(msgspec.Struct, frozen=True):
     """3: a call did not fit the service's state; the pages disagree on `recording_mode`."""
 
     status: int | None
@@ -41,73 +39,63 @@ class StatusUpdate:
     file_list: tuple[File, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class FileInfos:
+class FileInfos(msgspec.Struct, frozen=True):
     """4: an index file was uploaded for the first time."""
 
     file_list: tuple[File, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SessionExit:
+class SessionExit(msgspec.Struct, frozen=True):
     """11: the service exited; 0 is normal, 1 abnormal."""
 
     exit_status: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class SessionFailover:
+class SessionFailover(msgspec.Struct, frozen=True):
     """12: the recording goes on under a new, random uid."""
 
     new_uid: str
 
 
-@dataclass(frozen=True, slots=True)
-class UploaderStarted:
+class UploaderStarted(msgspec.Struct, frozen=True):
     """30: 0 is normal."""
 
     status: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Uploaded:
+class Uploaded(msgspec.Struct, frozen=True):
     """31: everything is in the customer's storage; web mode tells no files."""
 
     status: int | None
     files: tuple[File, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Backuped:
+class Backuped(msgspec.Struct, frozen=True):
     """32: everything is uploaded, something of it only to the vendor's backup."""
 
     status: int | None
     files: tuple[File, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class UploadingProgress:
+class UploadingProgress(msgspec.Struct, frozen=True):
     """33: 0..10000, uploaded of recorded files; may fall again while recording."""
 
     progress: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class RecorderStarted:
+class RecorderStarted(msgspec.Struct, frozen=True):
     """40: 0 is normal."""
 
     status: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class RecorderLeave:
+class RecorderLeave(msgspec.Struct, frozen=True):
     """41: why, as a bit mask: 2 signal, 4 nobody there, 8 to be ignored, 16 left by itself."""
 
     leave_code: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class SliceStart:
+class SliceStart(msgspec.Struct, frozen=True):
     """42: the first slice, or the first after an interruption; Unix milliseconds."""
 
     start_ms: int | None
@@ -117,8 +105,7 @@ class SliceStart:
     mixed_all_user: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StreamState:
+class StreamState(msgspec.Struct, frozen=True):
     """43 and 44: `kind` is audio or video; `state` 0 is receiving, 1 is not."""
 
     kind: str
@@ -127,34 +114,29 @@ class StreamState:
     utc_ms: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class SnapshotFile:
+class SnapshotFile(msgspec.Struct, frozen=True):
     """45: one screenshot was uploaded; the only place that names it."""
 
     file_name: str
 
 
-@dataclass(frozen=True, slots=True)
-class VodStarted:
+class VodStarted(msgspec.Struct, frozen=True):
     """60: the uploader to ApsaraVideo VoD obtained its credential."""
 
     video_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class VodTriggered:
+class VodTriggered(msgspec.Struct, frozen=True):
     """61: everything is in ApsaraVideo VoD."""
 
 
-@dataclass(frozen=True, slots=True)
-class WebRecorderStarted:
+class WebRecorderStarted(msgspec.Struct, frozen=True):
     """70: Unix milliseconds."""
 
     recorder_start_ms: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class WebRecorderStopped:
+class WebRecorderStopped(msgspec.Struct, frozen=True):
     """71: code 0 is a stop that was asked for, all others are abnormal."""
 
     code: int | None
@@ -163,35 +145,30 @@ class WebRecorderStopped:
     files: tuple[File, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CapabilityLimit:
+class CapabilityLimit(msgspec.Struct, frozen=True):
     """72: resolution, WebGL or bandwidth; the recording is about to stop."""
 
     limit_type: str
 
 
-@dataclass(frozen=True, slots=True)
-class WebRecorderReload:
+class WebRecorderReload(msgspec.Struct, frozen=True):
     """73: the page was loaded again."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class TranscoderStarted:
+class TranscoderStarted(msgspec.Struct, frozen=True):
     """80: postponed transcoding began."""
 
 
-@dataclass(frozen=True, slots=True)
-class TranscoderCompleted:
+class TranscoderCompleted(msgspec.Struct, frozen=True):
     """81: all_success, partial_success or fail; files of all users."""
 
     result: str
     files: tuple[File, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DownloadFailed:
+class DownloadFailed(msgspec.Struct, frozen=True):
     """90: files that could not be fetched for postponed transcoding."""
 
     vendor: int | None
@@ -200,24 +177,21 @@ class DownloadFailed:
     file_names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RtmpPublishStatus:
+class RtmpPublishStatus(msgspec.Struct, frozen=True):
     """100: connecting, publishing, onhold or disconnected."""
 
     rtmp_url: str
     status: str
 
 
-@dataclass(frozen=True, slots=True)
-class PostponeTranscodeFinalResult:
+class PostponeTranscodeFinalResult(msgspec.Struct, frozen=True):
     """1001: total_success, partial_success or failed."""
 
     result: str
     files: tuple[File, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(msgspec.Struct, frozen=True):
     """Any other event, of any product."""
 
     details: Raw

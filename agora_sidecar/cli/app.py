@@ -1,30 +1,46 @@
-"""Every command, mounted."""
+"""Every command, mounted. A process imports only its own: its memory and its start depend on it."""
 
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from agora_sidecar import __version__
-from agora_sidecar.cli import allowlist, config, processes, recordings
-from agora_sidecar.cli.demo.command import demo
-from agora_sidecar.cli.emulator import emulator
 
-app = typer.Typer(
-    name="agora-sidecar",
-    help="Runs beside a business server that uses Agora Cloud Recording.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command()(demo)
-app.command()(processes.up)
-app.command()(processes.receiver)
-app.command()(processes.scheduler)
-app.command()(emulator)
-app.add_typer(allowlist.app, name="allowlist")
-app.add_typer(recordings.app, name="recordings")
-app.add_typer(config.app, name="config")
+COMMANDS = {
+    "demo": "demo.command",
+    "up": "processes",
+    "receiver": "processes",
+    "scheduler": "processes",
+    "emulator": "emulator",
+    "allowlist": "allowlist",
+    "recordings": "recordings",
+    "config": "config",
+    "spool": "spool",
+    "tail": "tail",
+    "replay": "replay",
+}
+"""Name to the module that has it: a function of that name, or a group of commands as `app`."""
+
+
+def application(wanted: str = "") -> typer.Typer:
+    """The command line with this command alone, or with all where there is no such command."""
+    app = typer.Typer(
+        name="agora-sidecar",
+        help="Runs beside a business server that uses Agora Cloud Recording.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_main)
+    for name in [wanted] if wanted in COMMANDS else COMMANDS:
+        module = import_module(f"agora_sidecar.cli.{COMMANDS[name]}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name)(getattr(module, name))
+    return app
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's signature
@@ -33,7 +49,6 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's signature
         raise typer.Exit
 
 
-@app.callback()
 def _main(
     *,
     _: Annotated[

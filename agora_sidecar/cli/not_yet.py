@@ -6,7 +6,6 @@ that has no settings class is refused by the document itself.)
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from agora_sidecar.process.shape import Path
 from scheduler.settings import FileTarget
@@ -15,27 +14,10 @@ if TYPE_CHECKING:
     from agora_sidecar.cli.document import Document
 
 
-TRIM = "trimming; leave it as it is, and trim with XTRIM yourself"
-
-
 def not_yet(document: "Document") -> Iterator[tuple[Path, str]]:
     """Each setting that asks for what is not built: its path, and what to write instead."""
-    redis, receiver = document.redis.url.get_secret_value(), document.receiver
     usual = _usual(document)
     rules: tuple[tuple[Path, object, str], ...] = (
-        (("redis", "url"), "+" in urlsplit(redis).scheme, "Sentinel and Cluster; use redis://"),
-        (("stream", "shards"), document.stream.shards > 1, "more than one shard; use 1"),
-        (("receiver", "workers"), receiver.workers > 1, "more than one worker; use 1"),
-        (
-            ("receiver", "require_listed"),
-            receiver.require_listed != "off",
-            'looking at the client\'s address; use "off" and an nftables target',
-        ),
-        (("receiver", "trusted_proxies"), receiver.trusted_proxies, "trusting a proxy; use []"),
-        (("receiver", "tls_certificate"), receiver.tls_certificate, "TLS; use a proxy before it"),
-        (("receiver", "tls_key"), receiver.tls_key, "TLS; use a proxy before it"),
-        (("stream", "retention"), not usual("stream", "retention"), TRIM),
-        (("stream", "max_entries"), not usual("stream", "max_entries"), TRIM),
         (("gateway", "validate"), not usual("gateway", "validation"), "the vendor's paths"),
     )
     for path, asked, what in rules:

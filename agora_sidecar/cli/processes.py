@@ -6,6 +6,7 @@ Exit codes: 0 ended on SIGTERM or SIGINT · 1 could not run · 2 settings are wr
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -17,6 +18,7 @@ from agora_sidecar.process.logs import configure
 from agora_sidecar.process.serving import ListenError
 from agora_sidecar.process.serving import run as run_process
 from agora_sidecar.process.settings import Loaded, SettingsError
+from agora_sidecar.process.workers import end_with_supervisor, supervise, worker_number
 
 log = structlog.get_logger()
 
@@ -29,9 +31,15 @@ def receiver(config: ConfigOption = "") -> None:
     Example: agora-sidecar receiver --config sidecar.toml
     """
     document = _prepare(config, "receiver").document
+    number = worker_number()
+    if number is None and document.receiver.workers > 1:
+        _supervise(document.receiver.workers, config)
+        return
 
     async def main(stop: asyncio.Event) -> None:
-        await _receive(document, stop)
+        if number is not None:
+            end_with_supervisor(stop)
+        await _receive(_for_worker(document, number or 0), stop)
 
     _run(main, fast=True)
 
@@ -75,13 +83,37 @@ def _prepare(config: str, *processes: Process) -> Loaded[Document]:
 
 def _run(main: Main, *, fast: bool = False) -> None:
     from agora_sidecar.cli.embedded import NoServerError
+    from receiver.tls import CertificateError
 
     try:
         run_process(main, fast=fast)
-    except* (ListenError, NoServerError) as group:
+    except* (ListenError, NoServerError, CertificateError) as group:
         for error in _leaves(group):
             typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
+
+
+def _supervise(count: int, config: str) -> None:
+    arguments = ["receiver", *(["--config", config] if config else [])]
+    code = 0
+
+    async def main(stop: asyncio.Event) -> None:
+        nonlocal code
+        code = await supervise(stop, count, arguments)
+
+    _run(main)
+    if code:
+        raise typer.Exit(code)
+
+
+def _for_worker(document: Document, number: int) -> Document:
+    """Each worker has an ops port of its own: the configured one, the next, and so on."""
+    ops = document.receiver.ops_listen
+    if not number or not ops.port:
+        return document
+    ops = replace(ops, port=ops.port + number)
+    receiver = document.receiver.model_copy(update={"ops_listen": ops})
+    return document.model_copy(update={"receiver": receiver})
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
@@ -96,6 +128,7 @@ async def _receive(document: Document, stop: asyncio.Event) -> None:
 
     await run(
         stop,
+        data_dir=document.data_dir,
         redis=document.redis,
         stream=document.stream,
         settings=document.receiver,

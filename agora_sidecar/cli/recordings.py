@@ -15,16 +15,16 @@ import typer
 
 from agora_sidecar.cli.config import ConfigOption, refuse
 from agora_sidecar.cli.document import Document, read_document
-from agora_sidecar.keys import Keys
+from agora_sidecar.keys import Shards
 from agora_sidecar.process.clock import SystemClock
 from agora_sidecar.process.settings import SettingsError
 from agora_sidecar.store import StoreError, connect
 from scheduler.assembly import timings_of
 from scheduler.recordings.findings import describe
 from scheduler.recordings.ledger import ConflictError, SessionUnreadableError
-from scheduler.recordings.redis_ledger import RedisLedger
 from scheduler.recordings.registry import Registry
 from scheduler.recordings.session import Session
+from scheduler.recordings.sharded_ledger import ShardedLedger
 
 _T = TypeVar("_T")
 
@@ -115,8 +115,9 @@ def _with_registry(config: str, action: Callable[[Registry], Awaitable[_T]]) -> 
 async def _run(document: Document, action: Callable[[Registry], Awaitable[_T]]) -> _T:
     settings = document.recordings
     client = connect(document.redis.url.get_secret_value())
+    shards = Shards(document.redis.prefix, document.stream.shards)
     registry = Registry(
-        ledger=RedisLedger(client, Keys(document.redis.prefix), keep=settings.keep),
+        ledger=ShardedLedger(client, shards, keep=settings.keep),
         timings=timings_of(settings),
         clock=SystemClock(),
         max_duration=settings.max_duration or None,

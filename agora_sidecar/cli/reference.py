@@ -18,7 +18,7 @@ import agora_sidecar
 import receiver
 import scheduler
 from agora_sidecar import keys
-from agora_sidecar.cli.app import app
+from agora_sidecar.cli.app import application
 from agora_sidecar.cli.document import Document
 from agora_sidecar.process.secret import FILE_SUFFIX
 from agora_sidecar.process.settings import Row, reference
@@ -126,7 +126,7 @@ def refusals() -> set[tuple[str, str]]:
 
 def commands(group: Any = None, *, path: str = "agora-sidecar") -> Iterator[tuple[str, str]]:
     """Every command as it is typed, and its whole help text; of all groups if none is given."""
-    known: Any = group or get_command(app)
+    known: Any = group or get_command(application())
     for name, command in known.commands.items():
         typed = f"{path} {name}"
         if hasattr(command, "commands"):

@@ -18,16 +18,25 @@ class Condition:
 class Health:
     """The conditions of one process's dependencies.
 
-    A required one that is not well makes the process unready; the others are only shown.
+    A required one that is not well makes the process unready; the others are only shown. Of those
+    named by `one_of`, one that is well is enough.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._conditions: dict[str, Condition] = {}
+        self._one_of: tuple[str, ...] = ()
 
     def expect(self, name: str, *, required: bool = True) -> None:
         """Name a dependency that has not answered yet."""
         self.report(name, "not checked yet", required=required)
+
+    def one_of(self, *names: str) -> None:
+        """Name dependencies that stand in for each other."""
+        self._one_of = names
+        for name in names:
+            old = self._conditions.get(name)
+            self.report(name, old.problem if old else "not checked yet", required=False)
 
     def report(self, name: str, problem: str = "", *, required: bool | None = None) -> bool:
         """Say how a dependency is; true when it just became well or unwell."""
@@ -42,6 +51,8 @@ class Health:
     @property
     def ready(self) -> bool:
         """Whether everything required is well."""
+        if self._one_of and all(self._conditions[name].problem for name in self._one_of):
+            return False
         return not any(c.problem and c.required for c in self._conditions.values())
 
     def conditions(self) -> list[Condition]:

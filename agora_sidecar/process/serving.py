@@ -2,10 +2,15 @@
 
 import asyncio
 import signal
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+
+
+BACKLOG = 1024
+"""Connections that the kernel accepts before the process does: a burst after a restart."""
 
 
 class ListenError(Exception):
@@ -17,9 +22,17 @@ class ListenError(Exception):
 
 @asynccontextmanager
 async def listening(
-    runner: web.BaseRunner, *, name: str, host: str, port: int
+    runner: web.BaseRunner,
+    *,
+    name: str,
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | None = None,
+    shared: bool = False,
 ) -> AsyncIterator[int]:
     """Serve on this address; yields the port (the system's choice for 0).
+
+    `shared`: other processes may listen there too, and the kernel spreads connections.
 
     Leaving ends it gracefully: no new connections, then what is under way is finished within the
     runner's `shutdown_timeout`.
@@ -29,7 +42,14 @@ async def listening(
     """
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port, reuse_address=True)
+        site = web.TCPSite(
+            runner,
+            *(host, port),
+            ssl_context=tls,
+            backlog=BACKLOG,
+            reuse_address=True,
+            reuse_port=shared or None,
+        )
         try:
             await site.start()
         except OSError as error:

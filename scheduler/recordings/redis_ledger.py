@@ -15,7 +15,7 @@ import structlog
 
 from agora_sidecar.entry import Fields, finding_fields
 from agora_sidecar.keys import Keys
-from agora_sidecar.store import Redis, StoreError, store_errors
+from agora_sidecar.store import Redis, Script, StoreError, store_errors
 from scheduler.recordings.ledger import (
     Change,
     ConflictError,
@@ -73,6 +73,17 @@ else redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1]) end
 return 1
 """
 
+# KEYS: recording, due. ARGV: sid, time to live of the mark in ms, or 0: leave none
+_FORGET = """
+redis.call('DEL', KEYS[1])
+redis.call('ZREM', KEYS[2], ARGV[1])
+if ARGV[2] ~= '0' then
+  redis.call('HSET', KEYS[1], 'forgotten', '1')
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+end
+return 1
+"""
+
 _FORGOTTEN = b"forgotten"
 """The one field of a hash that was forgotten on purpose: no process may write back its memory."""
 
@@ -84,8 +95,9 @@ class RedisLedger:
         self._client = client
         self._keys = keys
         self._keep = keep
-        self._script = client.register_script(_SAVE)
-        self._postpone = client.register_script(_POSTPONE)
+        self._save = Script(client, _SAVE)
+        self._postpone = Script(client, _POSTPONE)
+        self._forget = Script(client, _FORGET)
         self._open: dict[str, tuple[float, Session]] = {}
 
     async def load(self, sid: str) -> Session | None:
@@ -113,14 +125,13 @@ class RedisLedger:
         """One step: compare lease and version, write, schedule, tell."""
         session = change.session
         sid = session.sid
-        with store_errors():
-            version = await self._script(
-                keys=[
-                    *(self._keys.recording(sid), self._keys.due),
-                    *(self._keys.events, self._keys.lease(LEASE)),
-                ],
-                args=[session.version, token or "", sid, *self._rest(change, due=due, now=now)],
-            )
+        version = await self._save(
+            keys=[
+                *(self._keys.recording(sid), self._keys.due),
+                *(self._keys.events, self._keys.lease(LEASE)),
+            ],
+            args=[session.version, token or "", sid, *self._rest(change, due=due, now=now)],
+        )
         if version == _FENCED:
             raise FencedError(f"recording {sid}: somebody else leads")
         if version == _CONFLICT:
@@ -131,11 +142,16 @@ class RedisLedger:
 
     async def due(self, *, now: float, limit: int) -> list[str]:
         """The sids due by now, the oldest first."""
+        return [sid for _, sid in await self.due_at(now=now, limit=limit)]
+
+    async def due_at(self, *, now: float, limit: int) -> list[tuple[float, str]]:
+        """When each was due that is due by now, and its sid, the oldest first."""
         with store_errors():
             found = await self._client.zrangebyscore(
-                self._keys.due, "-inf", now, start=0, num=limit
+                self._keys.due, "-inf", now, start=0, num=limit, withscores=True
             )
-        return [sid.decode(errors="replace") for sid in cast("list[bytes]", found)]
+        pairs = cast("list[tuple[bytes, float]]", found)
+        return [(at, sid.decode(errors="replace")) for sid, at in pairs]
 
     async def next_due(self) -> float | None:
         """When the next one is due."""
@@ -145,15 +161,14 @@ class RedisLedger:
 
     async def postpone(self, sid: str, until: float | None, *, version: int | None = None) -> None:
         """Look at it again then, or not at all, unless somebody saved meanwhile."""
-        with store_errors():
-            await self._postpone(
-                keys=[self._keys.recording(sid), self._keys.due],
-                args=[
-                    sid,
-                    "" if until is None else repr(until),
-                    "" if version is None else version,
-                ],
-            )
+        await self._postpone(
+            keys=[self._keys.recording(sid), self._keys.due],
+            args=[
+                sid,
+                "" if until is None else repr(until),
+                "" if version is None else version,
+            ],
+        )
 
     async def all(self, *, limit: int) -> list[Session]:
         """Sessions found by a scan; at most `limit`."""
@@ -168,17 +183,12 @@ class RedisLedger:
 
     async def forget(self, sid: str) -> bool:
         """Drop it, and keep other processes from writing back what they remember."""
-        key = self._keys.recording(sid)
         known = await self._is_known(sid)
         self._open.pop(sid, None)
-        with store_errors():
-            async with self._client.pipeline(transaction=True) as pipe:
-                pipe.delete(key)
-                pipe.zrem(self._keys.due, sid)
-                if known:
-                    pipe.hset(key, _FORGOTTEN.decode(), "1")
-                    pipe.pexpire(key, self._ttl_ms)
-                await pipe.execute()
+        await self._forget(
+            keys=[self._keys.recording(sid), self._keys.due],
+            args=[sid, self._ttl_ms if known else 0],
+        )
         return known
 
     async def restore(self, *, now: float) -> int:

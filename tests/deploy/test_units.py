@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from agora_sidecar.cli.app import app
+from agora_sidecar.cli.app import application
 from tests.deploy.units import PROCESSES, settings, unit
 
 COMPLETE = """
@@ -114,7 +114,7 @@ def test_the_check_before_the_start_is_a_command_of_ours(process: str, config: P
     program, *arguments = command(process, "ExecStartPre")
     assert Path(program).name == "agora-sidecar"
     arguments[arguments.index("--config") + 1] = str(config)
-    done = CliRunner().invoke(app, arguments)
+    done = CliRunner().invoke(application(), arguments)
     assert done.exit_code == 0, done.output
     assert arguments[-2:] == ["--for", process]
 
@@ -125,7 +125,7 @@ def test_the_start_is_a_command_of_ours(process: str, config: Path) -> None:
     assert Path(program).name == "agora-sidecar"
     config.write_text("colour = 1\n")
     arguments[arguments.index("--config") + 1] = str(config)
-    done = CliRunner().invoke(app, arguments)
+    done = CliRunner().invoke(application(), arguments)
     assert done.exit_code == 2
     assert "colour: " in done.stderr  # it came as far as reading its settings
 

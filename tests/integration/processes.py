@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -118,7 +119,9 @@ class Sidecar:
         return await asyncio.to_thread(self.process.wait, 20)
 
 
-def configuration(folder: Path, ports: Ports, redis_url: str, more: str = "") -> str:
+def configuration(
+    folder: Path, ports: Ports, redis_url: str, more: str = "", *, receiver: str = ""
+) -> str:
     redis = f'[redis]\nurl = "{redis_url}"' if redis_url else ""
     return f"""
 data_dir = "{folder}/data"
@@ -131,6 +134,7 @@ listen = "127.0.0.1:{ports.receiver}"
 ops_listen = "127.0.0.1:{ports.receiver_ops}"
 ack_deadline = "2s"
 hedge_after = "1s"
+{receiver}
 [scheduler]
 ops_listen = "127.0.0.1:{ports.scheduler_ops}"
 [gateway]
@@ -141,13 +145,19 @@ listen = "127.0.0.1:{ports.gateway}"
 
 @asynccontextmanager
 async def sidecar(
-    name: str, folder: Path, redis_url: str, *, more: str = "", ready: str = "/livez"
+    name: str,
+    folder: Path,
+    redis_url: str,
+    *,
+    more: str = "",
+    receiver: str = "",
+    ready: str = "/livez",
 ) -> AsyncIterator[Sidecar]:
     """Run `agora-sidecar NAME` until the block ends; entered when `ready` answers 200."""
     folder.mkdir(parents=True, exist_ok=True)
-    ports = free_ports()
+    ports = _free_ports()
     config = folder / f"{name}.toml"
-    config.write_text(configuration(folder, ports, redis_url, more))
+    config.write_text(configuration(folder, ports, redis_url, more, receiver=receiver))
     out = folder / f"{name}.log"
     with out.open("wb") as file:
         process = subprocess.Popen(
@@ -170,6 +180,15 @@ async def sidecar(
         if process.poll() is None:
             process.kill()
             process.wait(10)
+
+
+def _free_ports() -> Ports:
+    """With a free one behind the receiver's ops port, for a second worker."""
+    while True:
+        ports = free_ports()
+        with socket.socket() as second, suppress(OSError):
+            second.bind(("127.0.0.1", ports.receiver_ops + 1))
+            return ports
 
 
 async def get(port: int, path: str) -> tuple[int, str]:

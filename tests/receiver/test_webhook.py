@@ -1,5 +1,6 @@
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -16,6 +17,7 @@ from receiver.inlet import MAX_FIELD, Inlet
 from receiver.metrics import ReceiverMetrics
 from receiver.webhook import Source, Webhook
 from tests.fakes.clock import FakeClock
+from tests.fakes.spool import FakeSpool
 from tests.fakes.store_writer import FakeWriter
 
 SECRET = b"secret"
@@ -28,6 +30,8 @@ NOTICE = {
 }
 BODY = json.dumps(NOTICE).encode()
 MAX_BODY = 4096
+MAX_CONNECTIONS = 20
+HEADERS_TIMEOUT = 0.5
 
 
 class InletServer(BaseTestServer):
@@ -38,7 +42,15 @@ class InletServer(BaseTestServer):
         self._handler_of_inlet = handler
 
     async def _make_runner(self, **kwargs: object) -> web.BaseRunner:
-        return web.ServerRunner(Inlet(self._handler_of_inlet, max_body=MAX_BODY))
+        return web.ServerRunner(
+            Inlet(
+                self._handler_of_inlet,
+                max_body=MAX_BODY,
+                max_connections=MAX_CONNECTIONS,
+                metrics=ReceiverMetrics(CollectorRegistry()),
+                headers_timeout=HEADERS_TIMEOUT,
+            )
+        )
 
 
 class Receiver:
@@ -46,6 +58,7 @@ class Receiver:
 
     def __init__(self, clock: FakeClock, registry: CollectorRegistry) -> None:
         self.writer = FakeWriter()
+        self.spool = FakeSpool()
         self.clock = clock
         self.registry = registry
         self.max_age: float | None = None
@@ -58,13 +71,24 @@ class Receiver:
             sources=self.sources,
             max_body=MAX_BODY,
             max_age=self.max_age,
-            inbox=Inbox(self.writer, metrics=metrics, deadline=8.0),
-            quarantine=self.writer.quarantine,
+            inbox=self.inbox(metrics),
             shards=Shards(),
             clock=self.clock,
             metrics=metrics,
             body_timeout=0.05,
         )
+
+    def inbox(self, metrics: ReceiverMetrics) -> Inbox:
+        inbox = Inbox(
+            self.writer,
+            self.spool,
+            metrics=metrics,
+            clock=self.clock,
+            deadline=8.0,
+            hedge_after=2.0,
+        )
+        inbox.level = "redis-fsync"
+        return inbox
 
     def count(self, status: int, outcome: str) -> float:
         labels = {"status": str(status), "outcome": outcome}
@@ -158,9 +182,9 @@ async def test_signed_nonsense_goes_to_the_quarantine(
     receiver: Receiver, post: Post, body: bytes
 ) -> None:
     assert await post(body) == (200, {"status": "quarantined"})
-    fields = receiver.writer.quarantined[0]
-    assert fields[fields.index("data") + 1] == body
-    assert receiver.writer.batches == []
+    ((item,),) = receiver.writer.batches
+    assert (item.stream, item.data) == ("{ncs}:quarantine", body)
+    assert "reason" in item.fields[::2]
 
 
 @pytest.mark.parametrize(
@@ -256,10 +280,20 @@ async def test_a_compressed_body_is_refused_before_it_is_read(client: TestClient
 
 
 @pytest.mark.parametrize("error", [StoreError("oom", "full"), RuntimeError("a bug")])
-async def test_what_the_store_does_not_take_is_never_acknowledged(
+async def test_what_only_the_spool_takes_is_acknowledged(
     receiver: Receiver, post: Post, error: Exception
 ) -> None:
     receiver.writer.fail_with = error
+    assert await post() == (200, {"status": "spooled"})
+    assert await post(b"no json") == (200, {"status": "quarantined"})
+    assert [item.data for batch in receiver.spool.batches for item in batch] == [BODY, b"no json"]
+
+
+async def test_what_neither_store_nor_spool_takes_is_never_acknowledged(
+    receiver: Receiver, post: Post
+) -> None:
+    receiver.writer.fail_with = StoreError("oom", "full")
+    receiver.spool.fails = True
     assert await post() == (503, {"status": "unavailable"})
     assert await post(b"no json") == (503, {"status": "unavailable"})
     receiver.writer.fail_with = None
@@ -348,3 +382,83 @@ async def test_a_bug_is_answered_500_without_a_word_about_it(
     async with client.post("/ncs", data=b"") as response:
         assert (response.status, await response.read()) == (500, b'{"status":"error"}')
         assert response.headers["Server"] == "agora-sidecar"
+
+
+async def closed_by_server(reader: asyncio.StreamReader) -> bool:
+    try:
+        async with asyncio.timeout(5):
+            return await reader.read() == b""
+    except ConnectionError:
+        return True
+
+
+async def test_headers_that_do_not_come_cost_a_connection_for_a_moment_only(
+    client: TestClient,
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    writer.write(b"POST /ncs HTTP/1.1\r\nHost: a\r\nX-Slow")
+    assert await closed_by_server(reader)
+    writer.close()
+
+
+async def test_idle_connections_keep_nobody_out(client: TestClient, post: Post) -> None:
+    held = [await asyncio.open_connection("127.0.0.1", client.port) for _ in range(60)]
+    assert (await post())[0] == 200
+    for _, writer in held:
+        writer.close()
+
+
+def request(body: bytes, *more: bytes, secret: bytes = SECRET) -> bytes:
+    headers = [f"{name}: {value}".encode() for name, value in sign(secret, body).items()]
+    head = [b"POST /ncs HTTP/1.1", b"Host: a", *headers, *more]
+    return b"\r\n".join([*head, b"", b""])
+
+
+async def test_a_client_that_waits_for_100_continue_gets_it(client: TestClient) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    length = b"Content-Length: %d" % len(BODY)
+    writer.write(request(BODY, length, b"Expect: 100-continue"))
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(BODY)
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
+async def test_any_other_expectation_is_refused(client: TestClient) -> None:
+    data = request(BODY, b"Content-Length: %d" % len(BODY), b"Expect: a-miracle")
+    assert b"417" in (await raw(client, data)).split(b"\r\n")[0]
+
+
+async def test_chunks_without_end_are_given_up(client: TestClient) -> None:
+    data = request(BODY, b"Transfer-Encoding: chunked") + b"5\r\nabcde\r\n"
+    assert b"408" in (await raw(client, data)).split(b"\r\n")[0]
+
+
+async def test_pipelined_requests_are_each_answered_in_order(client: TestClient) -> None:
+    bodies = [json.dumps(NOTICE | {"noticeId": f"p-{n}"}).encode() for n in range(300)]
+    wire = b"".join(request(b, b"Content-Length: %d" % len(b)) + b for b in bodies)
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    writer.write(wire + wire[: len(wire) // 300])
+    answers = [await reader.readuntil(b"}") for _ in range(301)]
+    assert [b'"stored"' in answer for answer in answers] == [True] * 300 + [False]
+    writer.close()
+
+
+async def test_who_never_reads_the_answers_is_cut_off(client: TestClient) -> None:
+    wire = request(BODY, b"Content-Length: %d" % len(BODY)) + BODY
+    with socket.create_connection(("127.0.0.1", client.port)) as flood:
+        flood.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        flood.setblocking(False)
+        loop = asyncio.get_running_loop()
+        with pytest.raises(ConnectionError):
+            async with asyncio.timeout(30):
+                while True:
+                    await loop.sock_sendall(flood, wire * 200)
+
+
+async def test_old_and_closing_clients_get_an_answer_and_an_end(client: TestClient) -> None:
+    length = b"Content-Length: %d" % len(BODY)
+    closing = request(BODY, length, b"Connection: close") + BODY
+    assert b'{"status":"stored"}' in await raw(client, closing)
+    old = request(BODY, length).replace(b"HTTP/1.1", b"HTTP/1.0") + BODY
+    assert b'{"status":"duplicate"}' in await raw(client, old)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agora_sidecar.agora.recordings import File
-from agora_sidecar.keys import Keys
+from agora_sidecar.keys import Keys, Shards
 from agora_sidecar.store import Redis, StoreError, connect
 from scheduler.leadership import Lease
 from scheduler.recordings.ledger import (
@@ -24,6 +24,7 @@ from scheduler.recordings.ledger import (
 from scheduler.recordings.observe import observe
 from scheduler.recordings.redis_ledger import LEASE, RedisLedger
 from scheduler.recordings.session import Reading, Session, State
+from scheduler.recordings.sharded_ledger import ShardedLedger
 from scheduler.recordings.timings import Timings
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_ledger import MemoryLedger
@@ -33,14 +34,20 @@ integration = pytest.mark.integration
 TOLD = Finding("closed", b'{"reason":"uploaded"}')
 
 
-@pytest.fixture(params=["memory", pytest.param("redis", marks=integration)])
+@pytest.fixture(
+    params=["memory", *(pytest.param(kind, marks=integration) for kind in ("redis", "shards"))]
+)
 async def ledger(request: pytest.FixtureRequest) -> AsyncIterator[Ledger]:
     if request.param == "memory":
         yield MemoryLedger()
         return
     client = connect(request.getfixturevalue("redis_url"))
     await client.flushall()
-    yield RedisLedger(client, Keys("test"), keep=1000)
+    shards = Shards("test", 8 if request.param == "shards" else 1)
+    if request.param == "shards":
+        yield ShardedLedger(client, shards, keep=1000)
+    else:
+        yield RedisLedger(client, shards.all[0], keep=1000)
     await client.aclose()
 
 

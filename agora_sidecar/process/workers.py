@@ -1,0 +1,96 @@
+"""Several processes of one kind on one host: started, started again when they die, ended together.
+
+Each worker is the same command again, told its number by `WORKER`; what it listens on it shares
+with the others (SO_REUSEPORT). Its standard input is a pipe of the supervisor's that ends with it:
+a worker whose supervisor was killed ends itself.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+
+import structlog
+
+log = structlog.get_logger()
+
+WORKER = "AGORA_SIDECAR_WORKER"
+"""Environment: the number of this worker, from 0; not there in a process that is none."""
+USAGE = 2
+"""Exit code of a command that was started wrongly: to start it again would not help."""
+SOON, LATE = 0.5, 30.0
+"""Seconds between two starts of a worker that dies at once: the first, and the longest."""
+STEADY = 10.0
+"""Seconds after which a worker counts as having worked."""
+
+
+def worker_number() -> int | None:
+    """Which worker this process is; none: it is no worker."""
+    found = os.environ.get(WORKER, "")
+    return int(found) if found.isdigit() else None
+
+
+def end_with_supervisor(stop: asyncio.Event) -> None:
+    """Set `stop` when the supervisor has gone."""
+
+    def gone() -> None:
+        if not os.read(0, 1):
+            asyncio.get_running_loop().remove_reader(0)
+            stop.set()
+
+    asyncio.get_running_loop().add_reader(0, gone)
+
+
+async def supervise(stop: asyncio.Event, count: int, arguments: Sequence[str]) -> int:
+    """Keep `count` workers running until `stop` is set; the exit code.
+
+    A worker that says that it was started wrongly ends all of them.
+    """
+    codes: list[int] = []
+
+    async def keep(number: int) -> None:
+        pause = SOON
+        while not stop.is_set():
+            began = time.monotonic()
+            code = await _run(number, arguments, stop)
+            if stop.is_set():
+                codes.append(code)
+                return
+            if code == USAGE:
+                codes.append(code)
+                stop.set()
+                return
+            pause = SOON if time.monotonic() - began > STEADY else min(pause * 2, LATE)
+            log.error("worker.died", worker=number, code=code, again_in=pause)
+            await _sleep(pause, stop)
+
+    await asyncio.gather(*(keep(number) for number in range(count)))
+    return max((abs(code) for code in codes), default=0) and (USAGE if USAGE in codes else 1)
+
+
+async def _run(number: int, arguments: Sequence[str], stop: asyncio.Event) -> int:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "agora_sidecar",
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        env=os.environ | {WORKER: str(number)},
+    )
+    log.info("worker.started", worker=number, pid=process.pid)
+    ended = asyncio.ensure_future(process.wait())
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not ended.done():
+        process.send_signal(signal.SIGTERM)
+    return await ended
+
+
+async def _sleep(seconds: float, stop: asyncio.Event) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return

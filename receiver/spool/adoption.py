@@ -1,0 +1,78 @@
+"""Files of processes that are gone: adopted, given back and deleted.
+
+Their events were acknowledged: they must reach the stream though whoever took them does not come
+back (a worker fewer, another host name on the same volume, a hand-over of the socket).
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from agora_sidecar.process.clock import Clock
+from receiver.spool.drain import Drain
+from receiver.spool.folder import Slot, claim_orphans
+from receiver.spool.journal import JournalError
+from receiver.spool.spool import Spool
+
+log = structlog.get_logger()
+
+INTERVAL = 10.0
+"""Seconds between looks for files that nobody holds any more."""
+
+
+class Adoption:
+    """Looks for orphans for as long as the process runs."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clock: Clock,
+        open_spool: Callable[[Path], Spool],
+        drain: Callable[[Spool], Drain],
+    ) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._open_spool = open_spool
+        self._drain = drain
+
+    async def run(self) -> None:
+        """Adopt for ever."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                try:
+                    for slot in claim_orphans(self._folder):
+                        group.create_task(self._adopt(slot))
+                except JournalError as error:
+                    log.warning("spool.no_adoption", why=str(error))
+                await self._clock.sleep(INTERVAL)
+
+    async def once(self) -> int:
+        """Adopt what nobody holds now, and return when it is given back; how many files."""
+        adopted = [self._adopt(slot) for slot in claim_orphans(self._folder)]
+        await asyncio.gather(*adopted)
+        return len(adopted)
+
+    async def _adopt(self, slot: Slot) -> None:
+        spool = self._open_spool(slot.path)
+        try:
+            facts = await spool.open()
+            if facts.waiting:
+                log.info("spool.adopted", file=slot.path.name, waiting=facts.waiting)
+            await self._drain(spool).until_empty()
+            await spool.close()
+            _delete(slot.path)
+        except JournalError as error:
+            log.error("spool.not_adopted", file=slot.path.name, why=str(error))
+        finally:
+            with suppress(RuntimeError):  # closed already
+                await spool.close()
+            slot.release()
+
+
+def _delete(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -1,0 +1,65 @@
+"""The receiver's `/status`: one JSON object, without any secret."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from agora_sidecar import __version__
+from agora_sidecar.process.health import Health
+from agora_sidecar.settings import SourceSettings
+from agora_sidecar.watch import StoreWatch
+from receiver.inbox import Inbox
+from receiver.safety import Safety
+from receiver.settings import ReceiverSettings
+
+
+class Status:
+    """A snapshot whenever it is called."""
+
+    def __init__(
+        self,
+        *,
+        settings: ReceiverSettings,
+        sources: Sequence[SourceSettings],
+        health: Health,
+        watch: StoreWatch,
+        safety: Safety,
+        inbox: Inbox,
+    ) -> None:
+        self._settings = settings
+        self._sources = sources
+        self._health = health
+        self._watch = watch
+        self._safety = safety
+        self._inbox = inbox
+
+    async def __call__(self) -> dict[str, Any]:
+        """What is in force."""
+        found = self._watch.durability
+        spool = self._safety.facts
+        return {
+            "process": "receiver",
+            "version": __version__,
+            "ready": self._health.ready,
+            "path": self._settings.path,
+            "sources": [
+                {"name": source.name, "secrets": [secret.label for secret in source.secrets]}
+                for source in self._sources
+            ],
+            "durability": {
+                "asked": self._settings.durability,
+                "reached": self._safety.reached,
+                "level": found.level if found else "unknown",
+                "why": found.why if found else "the store has not answered yet",
+                "warnings": list(found.warnings) if found else [],
+                "store": found.facts if found else {},
+            },
+            "spool": {
+                "file": str(self._safety.path or ""),
+                "problem": self._safety.problem,
+                "limit": self._settings.spool_limit,
+                "inUse": self._inbox.suspended or not self._inbox.store_suffices,
+                **(msgspec.to_builtins(spool) if spool else {}),
+            },
+        }

@@ -1,0 +1,101 @@
+import asyncio
+import json
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from agora_sidecar.cli.spool import app
+from agora_sidecar.stream import Append
+from receiver.spool.folder import claim_own
+from receiver.spool.journal import Journal
+from tests.integration.processes import Store
+from tests.integration.test_receiver_process import ALWAYS, servers
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[Store]:
+    with tempfile.TemporaryDirectory(prefix="as-") as folder:
+        store = Store(servers()[0], Path(folder), *ALWAYS)
+        yield store
+        store.end()
+
+
+def spooled(folder: Path, *names: str) -> None:
+    slot = claim_own(folder / "spool")
+    journal = Journal(slot.path, limit=1 << 24)
+    journal.put([(item(name), 1) for name in names])
+    journal.close()
+    slot.release()
+
+
+def item(name: str) -> Append:
+    fields = ["id", name, "source", "/agora/default", "origin", "webhook"]
+    return Append("{ncs}:events", (f"{{ncs}}:seen:default:{name}",), fields, b"{}")
+
+
+def run(folder: Path, store: Store, *arguments: str) -> Result:
+    environment = {"SIDECAR_DATA_DIR": str(folder), "SIDECAR_REDIS__URL": store.url}
+    return CliRunner().invoke(app, list(arguments), env=environment)
+
+
+async def in_thread(folder: Path, store: Store, *arguments: str) -> Result:
+    return await asyncio.to_thread(run, folder, store, *arguments)
+
+
+async def test_what_waits_is_shown_and_given_back_once(tmp_path: Path, store: Store) -> None:
+    spooled(tmp_path, "a", "b")
+    shown = json.loads(run(tmp_path, store, "status", "--json").stdout)
+    assert shown["files"][0] | {"oldestSeconds": 0, "bytes": 0} == {
+        "file": "spool-0.db",
+        "holder": None,
+        "waiting": 2,
+        "copies": 0,
+        "oldestSeconds": 0,
+        "bytes": 0,
+    }
+    assert "2 waiting, the oldest for" in run(tmp_path, store, "status").stdout
+
+    await store.start()
+    result = await in_thread(tmp_path, store, "drain")
+    assert result.exit_code == 0, result.output
+    assert "1 file(s) given back: 2 new on the stream, 0 were there already" in result.stdout
+    assert [entry[b"id"] for entry in await store.entries()] == [b"a", b"b"]
+
+    spooled(tmp_path, "b", "c")
+    result = await in_thread(tmp_path, store, "drain", "--json")
+    assert json.loads(result.stdout) == {"files": 1, "stored": 1, "duplicates": 1, "held": []}
+
+
+async def test_a_file_that_is_held_is_left_alone(tmp_path: Path, store: Store) -> None:
+    spooled(tmp_path, "a")
+    await store.start()
+    slot = claim_own(tmp_path / "spool")
+    result = await in_thread(tmp_path, store, "drain")
+    slot.release()
+    assert "left to process" in result.stderr
+    assert await store.entries() == []
+
+
+def test_an_absent_store_is_one_clear_line_and_nothing_is_lost(
+    tmp_path: Path, store: Store
+) -> None:
+    spooled(tmp_path, "a")
+    result = run(tmp_path, store, "drain")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert json.loads(run(tmp_path, store, "status", "--json").stdout)["files"][0]["waiting"] == 1
+
+
+def test_no_spool_is_nothing_to_show(tmp_path: Path, store: Store) -> None:
+    assert "0 file(s)" in run(tmp_path, store, "status").stdout
+
+
+def test_a_damaged_file_is_said(tmp_path: Path, store: Store) -> None:
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool" / "spool-0.db").write_bytes(b"no database" * 1000)
+    (tmp_path / "spool" / "spool-0.db.damaged-1").write_bytes(b"")
+    shown = run(tmp_path, store, "status").stdout
+    assert "cannot be read" in shown
+    assert "set aside" in shown

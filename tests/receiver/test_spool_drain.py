@@ -1,0 +1,227 @@
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from agora_sidecar.store import Durability, StoreError
+from agora_sidecar.stream import Append
+from receiver.metrics import ReceiverMetrics
+from receiver.spool.adoption import Adoption
+from receiver.spool.copies import Copies, copies_for
+from receiver.spool.drain import BATCH, Drain
+from receiver.spool.folder import claim_own
+from receiver.spool.journal import Facts
+from receiver.spool.spool import Spool
+from tests.fakes.clock import FakeClock
+from tests.fakes.store_writer import FakeWriter
+
+WINDOW = 1000.0
+
+
+def item(name: str, *, stream: str = "events") -> Append:
+    fields = ["id", name, "source", "/agora/main", "origin", "webhook"]
+    return Append(stream, (name,), fields, name.encode())
+
+
+class World:
+    def __init__(self, folder: Path, clock: FakeClock) -> None:
+        self.clock = clock
+        self.store = FakeWriter()
+        self.registry = CollectorRegistry()
+        self.metrics = ReceiverMetrics(self.registry)
+        self.keep = 0.0
+        self.looks: list[tuple[Facts | None, str]] = []
+        self.path = folder / "spool-0.db"
+        self.spool = self.open(self.path)
+        self.resumed = 0
+        self.is_busy = False
+        self.drain = self.drain_of(self.spool)
+
+    def open(self, path: Path) -> Spool:
+        return Spool(lambda: path, limit=1 << 24, metrics=self.metrics)
+
+    def drain_of(self, spool: Spool) -> Drain:
+        return Drain(
+            spool,
+            self.store,
+            keep=lambda: self.keep,
+            window=WINDOW,
+            clock=self.clock,
+            metrics=self.metrics,
+            live=self,
+            on_look=lambda facts, problem: self.looks.append((facts, problem)),
+        )
+
+    def resume(self) -> None:
+        self.resumed += 1
+
+    async def put(self, *names: str, at: float | None = None) -> None:
+        ms = int((self.clock.now() if at is None else at) * 1000)
+        await self.spool.put([(item(name), ms) for name in names])
+
+    async def facts(self) -> tuple[int, int]:
+        facts = await self.spool.tidy(copies_before=0)
+        return facts.waiting, facts.copies
+
+    async def drained(self) -> None:
+        while await self.drain.step():
+            pass
+
+
+@pytest.fixture
+async def world(tmp_path: Path, clock: FakeClock) -> AsyncIterator[World]:
+    found = World(tmp_path, clock)
+    yield found
+    await found.spool.close()
+
+
+async def test_everything_goes_to_the_stream_in_order_marked_as_spooled(world: World) -> None:
+    names = [f"n{number}" for number in range(BATCH + 10)]
+    await world.put(*names)
+    await world.drained()
+    assert world.store.stored == [name.encode() for name in names]
+    assert [len(batch) for batch in world.store.batches] == [BATCH, 10]
+    assert world.store.batches[0][0].fields[-2:] == ["origin", "spool"]
+    assert await world.facts() == (0, 0)
+    assert world.resumed == 2
+
+
+@pytest.mark.parametrize("kind", ["unreachable", "oom", "readonly", "loading", "misconf", "noauth"])
+async def test_a_store_that_refuses_leaves_every_row_where_it_was(world: World, kind: str) -> None:
+    await world.put(*"ab")
+    world.store.fail_with = StoreError(kind, "told to")
+    with pytest.raises(StoreError):
+        await world.drain.step()
+    assert await world.facts() == (2, 0)
+    assert world.resumed == 0
+    world.store.fail_with = None
+    await world.drained()
+    assert await world.facts() == (0, 0)
+
+
+async def test_one_row_that_is_refused_does_not_hold_the_others_up(world: World) -> None:
+    await world.put(*"abc")
+    world.store.refuses = "b"
+    await world.drained()
+    assert world.store.known == {"a", "c"}
+    assert await world.facts() == (1, 0)
+    world.store.refuses = None
+    await world.drained()
+    assert world.store.known == {"a", "b", "c"}
+
+
+async def test_what_the_store_may_forget_stays_as_a_copy_for_a_while(
+    world: World, clock: FakeClock
+) -> None:
+    world.keep = 10.0
+    await world.put("a")
+    await world.drained()
+    assert await world.facts() == (0, 1)
+
+    assert await world.spool.offer_again() == 1  # the store was restarted
+    await world.drained()
+    assert world.store.stored == [b"a", b"a"]  # which the once-only key makes harmless
+    assert await world.facts() == (0, 1)
+
+    clock.advance(9.0)
+    await world.drain.tidy()
+    assert await world.facts() == (0, 1)
+    clock.advance(2.0)
+    await world.drain.tidy()
+    assert await world.facts() == (0, 0)
+
+
+async def test_copies_of_an_earlier_run_are_offered_again(world: World) -> None:
+    world.keep = 1000.0
+    await world.put("a")
+    await world.drained()
+    await world.spool.close()
+    world.spool = world.open(world.path)
+    assert (await world.spool.open()).waiting == 1
+
+
+async def test_a_copy_that_outlived_its_mark_is_looked_for_in_the_stream(
+    world: World, clock: FakeClock
+) -> None:
+    await world.put("there", "lost", at=clock.now() - WINDOW - 1)
+    await world.put("young")
+    world.store.streams = {"events": {("/agora/main", "there"), ("/agora/main", "young")}}
+    await world.drained()
+    assert world.store.stored == [b"lost", b"young"]
+    assert await world.facts() == (0, 0)
+
+
+async def test_rows_that_the_disk_altered_are_put_aside_and_the_others_go_on(world: World) -> None:
+    import sqlite3
+
+    await world.put(*"abc")
+    with sqlite3.connect(world.path) as db:
+        db.execute("UPDATE notices SET data = X'00' WHERE mark = 'b'")
+    db.close()
+    await world.drained()
+    assert world.store.known == {"a", "c"}
+    assert world.registry.get_sample_value("agora_sidecar_spool_damaged_total") == 1
+
+
+async def test_a_file_damaged_while_it_is_used_is_salvaged_and_the_event_is_safe(
+    world: World,
+) -> None:
+    await world.put("a")
+    await world.drained()
+    await world.spool.close()
+    world.path.write_bytes(b"not a database at all" * 400)
+    world.spool = world.open(world.path)
+    await world.put("b")
+    assert await world.facts() == (1, 0)
+    assert world.registry.get_sample_value("agora_sidecar_spool_damaged_total") == 1
+
+
+async def test_files_that_nobody_holds_are_given_back_and_deleted(
+    world: World, tmp_path: Path
+) -> None:
+    await world.put(*"ab")
+    await world.spool.close()
+    adoption = Adoption(tmp_path, clock=world.clock, open_spool=world.open, drain=world.drain_of)
+    mine = claim_own(tmp_path)
+    assert await adoption.once() == 0  # it is held
+    mine.release()
+    assert await adoption.once() == 1
+    assert world.store.known == {"a", "b"}
+    assert not world.path.exists()
+    world.spool = world.open(tmp_path / "spool-9.db")
+
+
+async def test_what_is_in_the_file_is_told_and_so_is_a_disk_that_fails(world: World) -> None:
+    world.store.fail_with = StoreError("unreachable", "gone")
+    await world.put("a")
+    running = asyncio.create_task(world.drain.run())
+    for _ in range(100):
+        await asyncio.sleep(0.005)
+        if world.looks:
+            break
+    running.cancel()
+    facts, problem = world.looks[-1]
+    assert facts is not None
+    assert (facts.waiting, problem) == (1, "")
+
+
+def found(level: str, *, replicated: bool = False, aof: str = "1") -> Durability:
+    return Durability(level, "", {"aof_enabled": aof}, replicated=replicated)
+
+
+@pytest.mark.parametrize(
+    ("durability", "copies"),
+    [
+        (found("redis-fsync"), Copies(0)),
+        (found("redis-fsync", replicated=True), Copies(30, of_all=True)),
+        (found("redis-memory"), Copies(10)),
+        (found("redis-memory", replicated=True), Copies(30, of_all=True)),
+        (found("redis-memory", aof="0"), Copies(WINDOW)),
+    ],
+)
+def test_how_long_a_copy_is_kept_follows_from_what_the_store_may_forget(
+    durability: Durability, copies: Copies
+) -> None:
+    assert copies_for(durability, shadow=30.0, window=WINDOW) == copies
