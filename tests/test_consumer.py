@@ -18,6 +18,8 @@ from redis.asyncio import Redis as Driver
 from structlog.testing import capture_logs
 
 from agora_sidecar.consumer import Consumer, Delivery, StoreError, dead_key, to_cloudevent
+from agora_sidecar.consumer.copies import EventCopier
+from agora_sidecar.consumer.history import Feed
 from agora_sidecar.consumer.outage import LONGEST_PAUSE, Outage, pause
 from agora_sidecar.entry import Entry
 from agora_sidecar.keys import Keys, Shards
@@ -26,6 +28,7 @@ from tests.conftest import start_store
 from tests.fakes.clock import FakeClock
 from tests.integration.processes import Store, until
 from tests.integration.test_receiver_process import servers
+from tests.integration.topology import Cluster
 
 pytestmark = pytest.mark.integration
 KEYS = Keys()
@@ -372,6 +375,51 @@ async def test_every_shard_is_read_and_none_holds_up_another(client: Redis) -> N
     assert [await pending(client, keys.events) for keys in shards.all] == [[]] * 4
     assert dead_key(quiet, "billing") == "{ncs:0}:dead:billing"
     assert await client.xlen("{ncs:0}:dead:billing") == 1
+
+
+@pytest.fixture
+async def cluster() -> AsyncIterator[Cluster]:
+    with tempfile.TemporaryDirectory(prefix="as-") as folder:
+        cluster = Cluster(servers()[0], Path(folder))
+        try:
+            await cluster.start()
+            yield cluster
+        finally:
+            cluster.end()
+
+
+async def test_in_a_cluster_shards_are_read_claimed_buried_and_looked_at(cluster: Cluster) -> None:
+    shards = Shards("ncs", 4)
+    client = connect(cluster.url)
+    for number in range(20):
+        await put(client, f"n{number}", key=shards.of(f"sid-{number}").events)
+
+    async with consumer(cluster.url, "dies", shards=4, max_deliveries=2) as events:
+        left = (await take(events, 1, acknowledge=False))[0].entry.id
+        found = ids(await take(events, 19))
+    assert sorted([left, *found]) == sorted(f"n{number}" for number in range(20))
+    async with consumer(cluster.url, "heir", shards=4, max_deliveries=2) as events:
+        [again] = await take(events, 1, acknowledge=False)
+        assert (again.entry.id, again.deliveries) == (left, 2)
+        running = asyncio.create_task(events.run(_nothing))
+        await until(lambda: _buried(client, shards))
+        events.stop()
+        await running
+
+    feed = Feed(client, {keys.events: "0-0" for keys in shards.all})
+    seen = 0
+    while page := await feed.read():
+        seen += len(page)
+    assert seen == 20
+    await feed.heal()
+    copier = EventCopier(client, shards)
+    await copier.put([(f"{n}-0", {b"subject": b"sid-%d" % n}) for n in range(20)])
+    assert sum([await client.xlen(keys.events) for keys in shards.all]) == 40
+    await client.aclose()
+
+
+async def _buried(client: Redis, shards: Shards) -> bool:
+    return sum([await client.xlen(dead_key(keys, "billing")) for keys in shards.all]) == 1
 
 
 async def test_several_tasks_may_share_one_consumer(client: Redis) -> None:

@@ -100,11 +100,7 @@ class Consumer:
         _check(group, name)
         _check_numbers(shards, claim_idle, max_deliveries=max_deliveries, batch=batch, block=block)
         self._owns = isinstance(store, str)
-        self._client = (
-            connect(store, timeout=block + 5.0, connections=2 * shards + 8)
-            if isinstance(store, str)
-            else store
-        )
+        self._client = _client(store, block=block, shards=shards)
         if _gives_text(self._client):
             raise ValueError("store: the client must give bytes (decode_responses off); or a URL")
         self._clock = clock or SystemClock()
@@ -239,6 +235,13 @@ class Consumer:
         except StoreError as error:
             # the others claim it in time
             log.warning("consumer.not_given_back", kind=error.kind, why=error.detail)
+
+
+def _client(store: Redis | str, *, block: float, shards: int) -> Redis:
+    if not isinstance(store, str):
+        return store
+    # Each shard's read keeps a connection; a command must have longer than a read blocks
+    return connect(store, timeout=block + 5.0, connections=2 * shards + 8)
 
 
 def _gives_text(client: Redis) -> bool:

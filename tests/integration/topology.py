@@ -211,10 +211,11 @@ class Watched:
         self.master.end()
         self.replica.end()
 
-    def kill_sentinel(self, number: int) -> None:
+    def send_sentinel(self, number: int, which: signal.Signals) -> None:
         _, process = self._sentinels[number]
-        process.kill()
-        process.wait(10)
+        process.send_signal(which)
+        if which is signal.SIGKILL:
+            process.wait(10)
 
     async def replicates(self) -> bool:
         return await self.replica.info("master_link_status") == "up"
