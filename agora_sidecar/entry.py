@@ -39,6 +39,7 @@ class Entry(msgspec.Struct, frozen=True):
     sequence: str = ""
     notifyms: str = ""
     receivedms: str = ""
+    replayof: str = ""
 
 
 def rfc3339(*candidates_ms: int | None) -> str:

@@ -2,16 +2,20 @@
 
 | key | type | lifetime | written by | read by |
 |---|---|---|---|---|
-| `{ncs}:events` | stream | nothing trims it yet | receiver, scheduler (findings) | **public** |
-| `{ncs}:quarantine` | stream | nothing trims it yet | receiver | operators |
+| `{ncs}:events` | stream | trimmed (see below) | receiver, scheduler (findings) | **public** |
+| `{ncs}:quarantine` | stream | trimmed (see below) | receiver | operators |
+| `{ncs}:dead:<group>` | stream | nothing trims it | consumers (the kit) | operators |
 | `{ncs}:seen:<source>:<noticeId>` | string | `dedupe_window` | receiver | receiver |
 | `{ncs}:same:<source>:<digest>` | string | `dedupe_window` | receiver | receiver |
-| `{ncs}:hints` | stream | not written yet | receiver | scheduler |
+| `{ncs}:hints` | stream | about 1000 entries | receiver | scheduler |
 | `{ncs}:recording:<sid>` | hash | `keep`, once closed | scheduler | **public** |
 | `{ncs}:due` | sorted set | while recordings are open | scheduler | scheduler |
 | `{ncs}:allowlist` | hash | until overwritten | scheduler | readers; no firewall is fed from it |
 | `{ncs}:lease:<name>` | string | the lease's length | scheduler | scheduler |
 | `{ncs}:lease:<name>:fence` | string | for ever; it only grows | scheduler | scheduler |
+
+Trimmed: by `stream.retention` and `stream.max_entries`, the events never before our own group and
+those of `stream.protect_groups` have acknowledged them.
 
 The braces are a Redis Cluster hash tag: a shard's keys share a slot, so one script may touch them.
 With `stream.shards` above 1 a recording's keys are those of its shard, `{ncs:K}` (see `Shards`);
@@ -61,6 +65,10 @@ class Keys:
     def recording(self, sid: str) -> str:
         """The ledger's hash for one recording."""
         return self._recording + sid
+
+    def dead(self, group: str) -> str:
+        """What this consumer group gave up on."""
+        return f"{self._tag}:dead:{group}"
 
     def lease(self, name: str) -> str:
         """Who leads in what `name` says."""

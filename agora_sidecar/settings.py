@@ -49,6 +49,10 @@ class RedisSettings(Section):
     )
 
 
+GroupName = Annotated[Text, matching(r"[!-~]{1,128}", "1 to 128 printable characters, no spaces")]
+"""A consumer group of the stream."""
+
+
 class StreamSettings(Section):
     """The stream that consumers read."""
 
@@ -61,6 +65,11 @@ class StreamSettings(Section):
     )
     max_entries: Count = Field(
         default=1_000_000, ge=1, le=10**12, description="Entries from which the oldest are trimmed"
+    )
+    protect_groups: tuple[GroupName, ...] = Field(
+        default=(),
+        max_length=32,
+        description="Consumer groups besides our own that nothing is trimmed before",
     )
     dedupe_window: Annotated[
         Duration,

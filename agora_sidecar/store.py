@@ -171,6 +171,17 @@ def _master(address: Address, options: dict[str, Any], *, connections: int) -> S
 class _MasterPool(SentinelConnectionPool):
     """Connections to the master; closes those to the Sentinels too, which the driver forgets."""
 
+    async def get_master_address(self) -> tuple[str, int]:
+        ask: Any = super().get_master_address
+        try:
+            address: tuple[str, int] = await ask()
+        except MasterNotFoundError as error:
+            # the driver's own text prints every client at length
+            login = "; one refused its login" if "AuthenticationError" in str(error) else ""
+            told = f"no Sentinel knows a master {self.service_name!r} that is up{login}"
+            raise MasterNotFoundError(told) from error
+        return address
+
     async def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001, FBT002
         await super().disconnect(inuse_connections)
         if inuse_connections:  # else it goes on with another master

@@ -44,8 +44,9 @@ class Cluster(RedisCluster):
             await self.initialize()  # the driver sends what comes before it knows them anywhere
             if args[0] in {"XREAD", "XREADGROUP"}:
                 # The driver asks a server for the keys each time: maybe the one that is gone
-                key = args[args.index("STREAMS") + 1]
-                options.setdefault("target_nodes", self.get_node_from_key(key))
+                words = [part in {"STREAMS", b"STREAMS"} for part in args]
+                node = self.get_node_from_key(args[words.index(True) + 1])
+                options.setdefault("target_nodes", node)
             try:
                 return await super().execute_command(*args, **options)
             except RedisError as error:

@@ -21,16 +21,16 @@ from agora_sidecar.store import Redis, Script, StoreError, store_errors
 _APPEND_ONCE = """
 local stream, ttl = KEYS[1], ARGV[1]
 local key, outcomes = 2, {}
-for i = 2, #ARGV, 3 do
-  local last = key + tonumber(ARGV[i]) - 1
+for _, item in ipairs(cmsgpack.unpack(ARGV[2])) do
+  local last = key + item[1] - 1
   local known = 0
   for m = key, last do
     if known == 0 and redis.call('EXISTS', KEYS[m]) == 1 then known = m - key + 1 end
   end
   if known == 0 then
-    local fields = cmsgpack.unpack(ARGV[i + 1])
+    local fields = item[2]
     fields[#fields + 1] = 'data'
-    fields[#fields + 1] = ARGV[i + 2]
+    fields[#fields + 1] = item[3]
     local id = redis.call('XADD', stream, '*', unpack(fields))
     for m = key, last do redis.call('SET', KEYS[m], id, 'PX', ttl) end
   end
@@ -117,11 +117,9 @@ class Writer:
 
     async def _append(self, stream: str, batch: Sequence[Append]) -> list[Outcome]:
         keys: list[str] = [stream]
-        args: list[Any] = [self._ttl_ms]
         for item in batch:
             keys += item.marks
-            args += (len(item.marks), msgspec.msgpack.encode(item.fields), item.data)
-        outcomes = await self._script(keys=keys, args=args)
+        outcomes = await self._script(keys=keys, args=(self._ttl_ms, _packed(batch)))
         return [_OUTCOMES[outcome] for outcome in outcomes]
 
     async def find(self, stream: str, *, since_ms: int) -> set[tuple[str, str]]:
@@ -143,6 +141,19 @@ class Writer:
             if len(entries) < FIND_BATCH:
                 return found
             start = f"({entries[-1].stream_id}"
+
+
+def _packed(batch: Sequence[Append]) -> bytes:
+    """The batch as one msgpack array: one argument costs the driver less than three for each.
+
+    `data` goes as a raw msgpack string, which may hold any bytes: Redis 7 knows no binary values.
+    """
+    parts = [b"\xdd" + len(batch).to_bytes(4, "big")]
+    for item in batch:
+        head = msgspec.msgpack.encode((len(item.marks), item.fields))
+        # an array of two becomes one of three
+        parts += (b"\x93", head[1:], b"\xdb" + len(item.data).to_bytes(4, "big"), item.data)
+    return b"".join(parts)
 
 
 class GroupReader:

@@ -18,11 +18,17 @@ class ReceiverMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         counter = partial(Counter, registry=registry)
-        gauge = partial(Gauge, registry=registry)
-        histogram = partial(Histogram, registry=registry)
         says = "Answers of the public port, by HTTP status and outcome."
         self.answers = counter("agora_sidecar_answers_total", says, ["status", "outcome"])
         self.answer = cache(self.answers.labels)
+        self._door(registry)
+        self._inbox(registry)
+        self._spool(registry)
+
+    def _door(self, registry: CollectorRegistry) -> None:
+        counter = partial(Counter, registry=registry)
+        gauge = partial(Gauge, registry=registry)
+        histogram = partial(Histogram, registry=registry)
         says = "From a request's complete headers to its 200, seconds."
         self.acknowledge = histogram(
             "agora_sidecar_acknowledge_seconds", says, buckets=LATENCY_BUCKETS
@@ -30,11 +36,6 @@ class ReceiverMetrics:
         says = "Authentic deliveries by source and label of the secret that signed them."
         self.secret_used = counter("agora_sidecar_secret_used_total", says, ["source", "label"])
         self.signed_by = cache(self.secret_used.labels)
-        says = "Acknowledged events by the way they were safe before the 200."
-        self.safe = counter("agora_sidecar_safe_total", says, ["level"])
-        self.safe_by = cache(self.safe.labels)
-        says = "Events committed together."
-        self.batch = histogram("agora_sidecar_batch_events", says, buckets=BATCH_BUCKETS)
         says = "Authentic deliveries by whether the client's address is on the allow-list."
         self.delivered = counter("agora_sidecar_deliveries_total", says, ["client"])
         self.delivered_by = cache(self.delivered.labels)
@@ -45,6 +46,16 @@ class ReceiverMetrics:
         says = "Seconds until the public port's certificate ends; NaN: there is none."
         self.certificate = gauge("agora_sidecar_certificate_seconds", says)
         self.certificate.set(float("nan"))
+
+    def _inbox(self, registry: CollectorRegistry) -> None:
+        counter = partial(Counter, registry=registry)
+        gauge = partial(Gauge, registry=registry)
+        histogram = partial(Histogram, registry=registry)
+        says = "Acknowledged events by the way they were safe before the 200."
+        self.safe = counter("agora_sidecar_safe_total", says, ["level"])
+        self.safe_by = cache(self.safe.labels)
+        says = "Events committed together."
+        self.batch = histogram("agora_sidecar_batch_events", says, buckets=BATCH_BUCKETS)
         says = "Events that wait for the batch under way."
         self.waiting = gauge("agora_sidecar_waiting_events", says)
         says = "Batches that the store did not take, by kind of error."
@@ -53,7 +64,6 @@ class ReceiverMetrics:
         self.durability_reduced = gauge("agora_sidecar_durability_reduced", says)
         says = "Events for which the store took longer than `hedge_after`."
         self.hedged = counter("agora_sidecar_hedged_total", says)
-        self._spool(registry)
 
     def _spool(self, registry: CollectorRegistry) -> None:
         counter = partial(Counter, registry=registry)

@@ -81,12 +81,6 @@ class Safety:
         """The way in which events are safe before they are answered."""
         self.spool = Spool(self._own_file, limit=limit, metrics=metrics)
         self._drain = self._drain_of(self.spool)
-        self._adoption = Adoption(
-            folder,
-            clock=clock,
-            open_spool=lambda path: Spool(lambda: path, limit=limit, metrics=metrics),
-            drain=self._drain_of,
-        )
         health.expect("spool", required=False)
 
     @property
@@ -113,7 +107,7 @@ class Safety:
         """Give back, and adopt, for ever."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._drain.run())
-            group.create_task(self._adoption.run())
+            group.create_task(self._adoption().run())
 
     def learnt(self, found: Durability) -> None:
         """The store was looked at: say what is in force, loudly where it is not what was asked."""
@@ -168,6 +162,14 @@ class Safety:
             metrics=self._metrics,
             live=inbox,
             on_look=self._looked if inbox else None,
+        )
+
+    def _adoption(self) -> Adoption:
+        return Adoption(
+            self._folder,
+            clock=self._clock,
+            open_spool=lambda path: Spool(lambda: path, limit=self._limit, metrics=self._metrics),
+            drain=self._drain_of,
         )
 
     def _offer_again(self) -> None:

@@ -44,12 +44,6 @@ BODY_TIMEOUT = 5.0
 """Seconds for a body to arrive; the vendor waits 10 for the answer."""
 
 
-_EVENTS = {
-    "stored": "event.stored",
-    "duplicate": "event.duplicate",
-    "duplicate_payload": "event.duplicate",
-    "spooled": "event.spooled",
-}
 _TEXTS = {"duplicate_payload": "duplicate"}
 """Where the answer is less precise than the metric."""
 
@@ -93,6 +87,7 @@ class Webhook:
     ) -> None:
         self._answers = Answers()
         self._visitors = visitors
+        self._log = log.bind()  # the module's looks up the configuration at each call
         self._body_timeout = body_timeout
         self._paths = _paths(path, sources)
         self._max_body = max_body
@@ -176,8 +171,13 @@ class Webhook:
         keys = self._shards.of(notice.sid or notice.cname or "")
         item = Append(keys.events, _marks(keys, source, notice), fields, notice.body)
         outcome = await self._inbox.put(item, received_ms)
+        log = self._log
         log.info(
-            _EVENTS[outcome],
+            "event.stored"
+            if outcome == "stored"
+            else "event.spooled"
+            if outcome == "spooled"
+            else "event.duplicate",
             source=source.name,
             notice_id=notice.notice_id,
             event_type=notice.event_type,

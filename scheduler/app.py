@@ -22,6 +22,7 @@ from agora_sidecar.process.serving import background, listening
 from agora_sidecar.settings import AgoraSettings, RedisSettings, StreamSettings
 from agora_sidecar.store import Redis, connect
 from agora_sidecar.watch import StoreWatch, first_look
+from scheduler.allowlist.hints import HintReader
 from scheduler.allowlist.sync import Sync
 from scheduler.assembly import agora_client, allowlist_sync, publisher
 from scheduler.loops import Loops
@@ -33,6 +34,8 @@ from scheduler.settings import (
     SchedulerSettings,
 )
 from scheduler.timetable import Timetable, TimetableMetrics
+from scheduler.trimming.metrics import TrimMetrics
+from scheduler.trimming.trimmer import INTERVAL, Trimmer
 
 log = structlog.get_logger()
 
@@ -57,7 +60,7 @@ async def run(
     gateway: GatewaySettings,
     recordings: RecordingsSettings,
     settings: SchedulerSettings,
-    stream: StreamSettings | None = None,
+    stream: StreamSettings,
     clock: Clock | None = None,
     on_ready: Ready = lambda _: None,
 ) -> None:
@@ -68,17 +71,10 @@ async def run(
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
-        ground = _Ground(redis, stream or StreamSettings(), agora, clock=clock)
+        ground = _Ground(redis, stream, agora, clock=clock)
         stack.push_async_callback(ground.close)
         sync = _sync(ground, allowlist, data_dir)
-        loops = Loops(
-            recordings,
-            store=ground.store,
-            shards=ground.shards,
-            client=ground.client,
-            clock=clock,
-            registry=ground.registry,
-        )
+        loops = _loops(ground, recordings)
         # The firewall first: it must not wait for anybody
         await sync.apply_last_known_good()
         await first_look(ground.watch)
@@ -89,13 +85,14 @@ async def run(
                 _listening(app, "gateway.listen", gateway.listen)
             )
         await stack.enter_async_context(background(ground.watch.run(), *loops.intakes(stop)))
-        await stack.enter_async_context(_timetable(ground, allowlist, sync, loops))
+        # After the jobs have ended: one that runs needs its lease, or takes it again
+        stack.push_async_callback(loops.release)
+        await stack.enter_async_context(_timetable(ground, allowlist, sync, loops, stop=stop))
         ground.health.report("listening")
         log.info("scheduler.started", version=__version__, **ports)
         on_ready(ports)
         await stop.wait()
         log.info("scheduler.stopping")
-        await loops.release()
     log.info("scheduler.stopped")
 
 
@@ -109,6 +106,7 @@ class _Ground:
         self.registry = CollectorRegistry()
         self.health = Health(clock)
         self.health.expect("listening")
+        self.stream = stream
         self.keys = Keys(redis.prefix)
         self.shards = Shards(redis.prefix, stream.shards)
         # each shard's intake waits on a connection of its own
@@ -121,6 +119,17 @@ class _Ground:
         """Close every connection."""
         await self.client.close()
         await self.store.aclose()
+
+
+def _loops(ground: _Ground, settings: RecordingsSettings) -> Loops:
+    return Loops(
+        settings,
+        store=ground.store,
+        shards=ground.shards,
+        client=ground.client,
+        clock=ground.clock,
+        registry=ground.registry,
+    )
 
 
 def _sync(ground: _Ground, settings: AllowlistSettings, data_dir: Path) -> Sync:
@@ -136,7 +145,12 @@ def _sync(ground: _Ground, settings: AllowlistSettings, data_dir: Path) -> Sync:
 
 @asynccontextmanager
 async def _timetable(
-    ground: _Ground, settings: AllowlistSettings, sync: Sync, loops: Loops
+    ground: _Ground,
+    settings: AllowlistSettings,
+    sync: Sync,
+    loops: Loops,
+    *,
+    stop: asyncio.Event,
 ) -> AsyncIterator[None]:
     timetable = Timetable(metrics=TimetableMetrics(ground.registry))
     interval = settings.poll_interval
@@ -152,11 +166,31 @@ async def _timetable(
     timetable.add("allowlist", poll, interval=interval, jitter=interval * JITTER)
     for name, reconcile in loops.jobs():
         timetable.add(name, reconcile, interval=loops.timings.poll)
+    timetable.add("trimming", _trimmer(ground).run_once, interval=INTERVAL)
+
+    async def hinted() -> None:
+        timetable.hurry("allowlist")
+
+    hints = HintReader(ground.store, ground.keys, on_hint=hinted, clock=ground.clock)
     timetable.start()
     try:
-        yield
+        async with background(hints.run(stop)):
+            yield
     finally:
         await timetable.close(within=STOP_WITHIN)
+
+
+def _trimmer(ground: _Ground) -> Trimmer:
+    return Trimmer(
+        ground.store,
+        ground.shards.all,
+        quarantine=ground.keys.quarantine,
+        retention=ground.stream.retention,
+        max_entries=ground.stream.max_entries,
+        protected=ground.stream.protect_groups,
+        clock=ground.clock,
+        metrics=TrimMetrics(ground.registry),
+    )
 
 
 @asynccontextmanager

@@ -179,6 +179,8 @@ VIOLATIONS = {
         "import agora_sidecar.agora.client",
     ),
     "The receiver:": ("receiver/webhook.py", "import receiver.settings"),
+    "The spool:": ("receiver/spool/row.py", "import receiver.spool.drain"),
+    "Trimming:": ("scheduler/trimming/verdict.py", "import scheduler.trimming.trimmer"),
     "The scheduler:": ("scheduler/recordings/session.py", "import scheduler.allowlist.plan"),
     "The allow-list:": ("scheduler/allowlist/addresses.py", "import scheduler.allowlist.plan"),
     "The recordings:": ("scheduler/recordings/session.py", "import scheduler.recordings.intake"),

@@ -17,7 +17,7 @@ import pytest
 from redis.asyncio import Redis as Driver
 from structlog.testing import capture_logs
 
-from agora_sidecar.consumer import Consumer, Delivery, StoreError, dead_key, to_cloudevent
+from agora_sidecar.consumer import Consumer, Delivery, StoreError, to_cloudevent
 from agora_sidecar.consumer.copies import EventCopier
 from agora_sidecar.consumer.history import Feed
 from agora_sidecar.consumer.outage import LONGEST_PAUSE, Outage, pause
@@ -373,7 +373,7 @@ async def test_every_shard_is_read_and_none_holds_up_another(client: Redis) -> N
         await late.reject("why")
 
     assert [await pending(client, keys.events) for keys in shards.all] == [[]] * 4
-    assert dead_key(quiet, "billing") == "{ncs:0}:dead:billing"
+    assert quiet.dead("billing") == "{ncs:0}:dead:billing"
     assert await client.xlen("{ncs:0}:dead:billing") == 1
 
 
@@ -419,7 +419,7 @@ async def test_in_a_cluster_shards_are_read_claimed_buried_and_looked_at(cluster
 
 
 async def _buried(client: Redis, shards: Shards) -> bool:
-    return sum([await client.xlen(dead_key(keys, "billing")) for keys in shards.all]) == 1
+    return sum([await client.xlen(keys.dead("billing")) for keys in shards.all]) == 1
 
 
 async def test_several_tasks_may_share_one_consumer(client: Redis) -> None:

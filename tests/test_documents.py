@@ -99,6 +99,7 @@ def test_every_key_is_in_the_reference() -> None:
     names = [keys.events, keys.quarantine, keys.hints, keys.due, keys.allowlist]
     names += [keys.seen("<source>", "<noticeId>"), keys.same("<source>", "<digest>")]
     names += [keys.recording("<sid>"), keys.lease("<name>"), keys.lease("<name>") + ":fence"]
+    names += [keys.dead("<group>")]
 
     rendered = cells(document(ROOT / "docs" / "reference.md"), "| key |")
     assert {row[0] for row in rendered} == {f"`{name}`" for name in names}
@@ -135,7 +136,9 @@ def test_log_events_are_short_dotted_names() -> None:
 
 @pytest.mark.parametrize("typed", TYPED)
 def test_every_command_has_help_with_an_example(typed: str) -> None:
-    result = CliRunner().invoke(application(), [*typed.split()[1:], "--help"], env={"COLUMNS": "200"})
+    result = CliRunner().invoke(
+        application(), [*typed.split()[1:], "--help"], env={"COLUMNS": "200"}
+    )
 
     assert result.exit_code == 0
     assert "Example:" in result.output

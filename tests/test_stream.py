@@ -40,7 +40,7 @@ def item(notice_id: str = "n-1", *more_marks: str, **changes: object) -> Append:
 
 
 def writer(client: Redis) -> Writer:
-    return Writer(client, KEYS, dedupe_window=60.0)
+    return Writer(client, dedupe_window=60.0)
 
 
 async def entries(client: Redis) -> list[dict[bytes, bytes]]:

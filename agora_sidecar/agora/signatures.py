@@ -6,9 +6,11 @@ Source: Docs-Source `shared/notification-center-service/signature-verification.m
 printed test vectors only one verifies (the fact sheet's vector A); the others were edited later.
 """
 
+import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from agora_sidecar.agora.errors import SignatureError
 
@@ -66,11 +68,30 @@ def verify(
     digest = _from_hex(given, length)
     label = None
     for secret in secrets:
-        if hmac.compare_digest(hmac.digest(secret.value, body, algorithm), digest):
+        if hmac.compare_digest(_digest(secret.value, body, algorithm), digest):
             label = secret.label if secret.valid(now) else label
     if label is None:
         raise SignatureError("mismatch")
     return label
+
+
+def _digest(secret: bytes, body: bytes, algorithm: str) -> bytes:
+    """HMAC from prepared states: `hmac.digest` prepares them anew each time, at thrice the cost."""
+    inner, outer = _states(secret, algorithm)
+    inner, outer = inner.copy(), outer.copy()
+    inner.update(body)
+    outer.update(inner.digest())
+    return outer.digest()
+
+
+@lru_cache(maxsize=256)
+def _states(secret: bytes, algorithm: str) -> "tuple[hashlib._Hash, hashlib._Hash]":
+    """The inner and the outer hash of HMAC (RFC 2104) after the key."""
+    empty = hashlib.new(algorithm)
+    key = secret if len(secret) <= empty.block_size else hashlib.new(algorithm, secret).digest()
+    key = key.ljust(empty.block_size, b"\0")
+    inner, outer = (bytes(byte ^ pad for byte in key) for pad in (0x36, 0x5C))
+    return hashlib.new(algorithm, inner), hashlib.new(algorithm, outer)
 
 
 def _from_hex(given: str, length: int) -> bytes:

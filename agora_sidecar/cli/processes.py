@@ -143,6 +143,7 @@ async def _schedule(document: Document, stop: asyncio.Event) -> None:
         stop,
         data_dir=document.data_dir,
         redis=document.redis,
+        stream=document.stream,
         agora=document.agora,
         allowlist=document.allowlist,
         gateway=document.gateway,

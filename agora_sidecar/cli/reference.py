@@ -28,18 +28,16 @@ from receiver.metrics import ReceiverMetrics
 from scheduler.allowlist.metrics import AllowlistMetrics
 from scheduler.recordings.metrics import RecordingMetrics
 from scheduler.timetable import TimetableMetrics
+from scheduler.trimming.metrics import TrimMetrics
 
 IDLE = {
-    "stream.retention": "nothing trims the stream yet",
-    "stream.max_entries": "nothing trims the stream yet",
-    "receiver.hedge_after": "there is no spool yet; only compared with `ack_deadline`",
     "gateway.validate": "the vendor's paths are not served yet",
 }
 """Settings that have no effect in this version, and why."""
 
 METRICS: dict[str, tuple[type, ...]] = {
     "receiver": (ReceiverMetrics,),
-    "scheduler": (AllowlistMetrics, RecordingMetrics, TimetableMetrics),
+    "scheduler": (AllowlistMetrics, RecordingMetrics, TimetableMetrics, TrimMetrics),
 }
 """What each process counts."""
 
@@ -220,13 +218,18 @@ def _levels(node: ast.expr) -> set[str]:
 
 def _names(call: ast.Call, module: str) -> Iterator[str]:
     first = call.args[0] if call.args else None
-    choices = (first.body, first.orelse) if isinstance(first, ast.IfExp) else (first,)
-    for choice in choices:
+    for choice in _choices(first):
         name = _constant(choice)
         if not isinstance(name, str):
             where = f"{module}, line {call.lineno}"
             raise ValueError(f"{where}: the event's name is not written there")  # noqa: TRY004
         yield name
+
+
+def _choices(node: ast.expr | None) -> list[ast.expr | None]:
+    if isinstance(node, ast.IfExp):
+        return [*_choices(node.body), *_choices(node.orelse)]
+    return [node]
 
 
 def _fields(call: ast.Call) -> tuple[str, ...]:

@@ -8,8 +8,7 @@ a stream again (`copies`). What appends news to the stream does not live here.
 
 from agora_sidecar.consumer.cloudevent import to_cloudevent
 from agora_sidecar.consumer.consumer import Consumer, Delivery
-from agora_sidecar.consumer.member import dead_key
 from agora_sidecar.entry import Entry
 from agora_sidecar.store import StoreError
 
-__all__ = ["Consumer", "Delivery", "Entry", "StoreError", "dead_key", "to_cloudevent"]
+__all__ = ["Consumer", "Delivery", "Entry", "StoreError", "to_cloudevent"]

@@ -38,11 +38,6 @@ return #found
 """
 
 
-def dead_key(keys: Keys, group: str) -> str:
-    """The stream of what this group gave up on, in the shard of `keys`."""
-    return f"{keys.events.removesuffix('events')}dead:{group}"
-
-
 class Left(NamedTuple):
     """An entry that some member was given and has not acknowledged; how often it was given."""
 
@@ -57,7 +52,7 @@ class Member(GroupReader):
         super().__init__(client, keys, group=group, consumer=consumer)
         self._touch = Script(client, _TOUCH)
         self._bury = Script(client, _BURY)
-        self._dead = dead_key(keys, group)
+        self._dead = keys.dead(group)
 
     async def begin_now(self) -> None:
         """Make the group so that it reads what comes from now on; one that is there stays."""

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-
 BACKLOG = 1024
 """Connections that the kernel accepts before the process does: a burst after a restart."""
 

@@ -16,7 +16,8 @@ EVERYSEC = 10.0
 @dataclass(frozen=True, slots=True)
 class Copies:
     """`keep`: seconds after the store took an event; 0: none. `of_all`: also of what went straight
-    to the store; otherwise of what came through the spool."""
+    to the store; otherwise of what came through the spool.
+    """
 
     keep: float
     of_all: bool = False

@@ -17,7 +17,8 @@ from agora_sidecar.process.clock import Clock
 from agora_sidecar.store import StoreError
 from agora_sidecar.stream import Append, Outcome
 from receiver.metrics import ReceiverMetrics
-from receiver.spool.journal import Facts, JournalError, Row
+from receiver.spool.journal import Facts, JournalError
+from receiver.spool.row import Row
 from receiver.spool.spool import Spool
 
 log = structlog.get_logger()
@@ -60,8 +61,8 @@ class Live(Protocol):
 class Drain:
     """Gives one spool's rows back. `keep()` is how long copies are kept, in seconds, 0 for not.
 
-    `live` is told when the store took something: it works again. `on_look` is told, about every second, what the file holds, or
-    why it does not say.
+    `live` is told when the store took something: it works again. `on_look` is told, about every
+    second, what the file holds, or why it does not say.
     """
 
     def __init__(

@@ -12,11 +12,11 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from zlib import crc32
 
 import msgspec
 
 from agora_sidecar.stream import Append
+from receiver.spool.row import INSERT, WAITING, Row, as_row, read_row
 
 CREATE = """
 CREATE TABLE IF NOT EXISTS notices (
@@ -35,15 +35,8 @@ ASIDE = """
 CREATE TABLE IF NOT EXISTS altered AS SELECT * FROM notices WHERE 0
 """
 INDEX = "CREATE INDEX IF NOT EXISTS waiting ON notices (id) WHERE taken_ms IS NULL"
-INSERT = """
-INSERT INTO notices (mark, stream, marks, fields, data, received_ms, taken_ms, checksum)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (mark) DO NOTHING
-"""
-COLUMNS = "id, stream, marks, fields, data, received_ms, checksum"
 BUSY_TIMEOUT = 2.0
 """Seconds to wait for a reader that looks at the file, such as `spool status`."""
-_VARIABLES = 500
-"""Ids in one statement; SQLite allows more, a batch never has."""
 
 
 class JournalError(Exception):
@@ -56,14 +49,6 @@ class JournalError(Exception):
         super().__init__(f"{kind}: {detail}")
         self.kind = kind
         self.detail = detail
-
-
-class Row(msgspec.Struct, frozen=True):
-    """One row that is waiting; `item` is none where the disk has altered it."""
-
-    id: int
-    received_ms: int
-    item: Append | None
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -91,7 +76,7 @@ class Journal:
             for statement in (CREATE, ASIDE, INDEX):
                 db.execute(statement)
             result = db.execute("PRAGMA quick_check(1)").fetchone()
-        if result != ("ok",):
+        if result != (b"ok",):
             self.close()
             raise JournalError("damaged", str(result[0] if result else "no answer"))
 
@@ -106,7 +91,7 @@ class Journal:
         used = self.used()
         if used + sum(len(item.data) for item, _ in items) > self._limit:
             raise JournalError("full", f"{used} of {self._limit} bytes are used")
-        rows = [_as_row(item, received, copies_at) for item, received in items]
+        rows = [as_row(item, received, copies_at) for item, received in items]
         with _errors(), self._transaction() as db:
             db.executemany(INSERT, rows)
 
@@ -116,11 +101,8 @@ class Journal:
         Raises:
             JournalError: the file does not say.
         """
-        query = (
-            f"SELECT {COLUMNS} FROM notices WHERE taken_ms IS NULL AND id > ? ORDER BY id LIMIT ?"
-        )
         with _errors():
-            return [read_row(row) for row in self._connection.execute(query, (after, count))]
+            return [read_row(row) for row in self._connection.execute(WAITING, (after, count))]
 
     def taken(self, ids: Sequence[int], *, keep_at: int | None) -> None:
         """The store has these: delete them, or keep them as copies of that time (Unix ms).
@@ -129,14 +111,11 @@ class Journal:
             JournalError: they are still waiting; giving them back twice is harmless.
         """
         with _errors(), self._transaction() as db:
-            for start in range(0, len(ids), _VARIABLES):
-                part = ids[start : start + _VARIABLES]
-                marks = ",".join("?" * len(part))
-                if keep_at is None:
-                    db.execute(f"DELETE FROM notices WHERE id IN ({marks})", part)
-                else:
-                    sql = f"UPDATE notices SET taken_ms = ? WHERE id IN ({marks})"
-                    db.execute(sql, (keep_at, *part))
+            if keep_at is None:
+                db.executemany("DELETE FROM notices WHERE id = ?", [(row,) for row in ids])
+            else:
+                sql = "UPDATE notices SET taken_ms = ? WHERE id = ?"
+                db.executemany(sql, [(keep_at, row) for row in ids])
 
     def set_aside(self, ids: Sequence[int]) -> None:
         """Rows that the disk has altered go to the table `altered`, for a person to look at.
@@ -254,45 +233,14 @@ def facts_of(db: sqlite3.Connection) -> Facts:
     return Facts(waiting, copies, oldest, _used(db))
 
 
-def checksum(stream: str, marks: str, fields: str, data: bytes) -> int:
-    """CRC-32 over what must come back as it was."""
-    return crc32(data, crc32("\0".join((stream, marks, fields)).encode()))
-
-
-def read_row(row: tuple[int, str, str, str, bytes, int, int]) -> Row:
-    """One row as it was selected with `COLUMNS`."""
-    number, stream, marks, fields, data, received_ms, found = row
-    try:
-        if checksum(stream, marks, fields, data) != found:
-            return Row(number, received_ms, None)
-        item = Append(
-            stream,
-            tuple(msgspec.json.decode(marks, type=list[str])),
-            msgspec.json.decode(fields, type=list[str]),
-            data,
-        )
-    except (msgspec.DecodeError, TypeError, AttributeError):  # the disk altered even the types
-        return Row(number, received_ms, None)
-    return Row(number, received_ms, item)
-
-
 def _open(path: Path) -> sqlite3.Connection:
     path.touch(mode=0o600)
     db = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+    db.text_factory = bytes  # what the disk has altered need not be UTF-8
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")  # an fsync for each commit
     db.execute("PRAGMA journal_size_limit = 16777216")
     return db
-
-
-def _as_row(item: Append, received_ms: int, taken_ms: int | None) -> tuple[object, ...]:
-    marks = msgspec.json.encode(item.marks).decode()
-    fields = msgspec.json.encode(item.fields).decode()
-    found = checksum(item.stream, marks, fields, item.data)
-    return (
-        *(item.marks[0], item.stream, marks, fields, item.data),
-        *(received_ms, taken_ms, found),
-    )
 
 
 def _used(db: sqlite3.Connection) -> int:

@@ -13,7 +13,8 @@ from pathlib import Path
 import structlog
 
 from agora_sidecar.stream import Append
-from receiver.spool.journal import COLUMNS, Journal, JournalError, read_row
+from receiver.spool.journal import Journal, JournalError
+from receiver.spool.row import ONE, read_row
 
 log = structlog.get_logger()
 
@@ -72,12 +73,13 @@ def salvage(path: Path) -> None:
 def _readable(path: Path) -> Iterator[tuple[Append, int]]:
     try:
         db = sqlite3.connect(path, isolation_level=None)
+        db.text_factory = bytes
     except sqlite3.Error:
         return
     try:
         for number in range(*_span(db)):
             try:
-                found = db.execute(f"SELECT {COLUMNS} FROM notices WHERE id = ?", (number,))
+                found = db.execute(ONE, (number,))
                 row = found.fetchone()
             except sqlite3.Error:
                 continue  # on a page that is damaged

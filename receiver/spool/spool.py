@@ -14,7 +14,8 @@ import structlog
 
 from agora_sidecar.stream import Append
 from receiver.metrics import ReceiverMetrics
-from receiver.spool.journal import Facts, Journal, JournalError, Row
+from receiver.spool.journal import Facts, Journal, JournalError
+from receiver.spool.row import Row
 from receiver.spool.salvage import open_journal
 
 log = structlog.get_logger()

@@ -129,7 +129,7 @@ def test_what_is_in_no_document_has_no_name_and_flows_through(
 @pytest.mark.parametrize("event_type", NAMES.keys() - TRANSCODER.keys())
 def test_details_without_any_field_are_read_as_knowing_nothing(event_type: int) -> None:
     details = decode_details(CLOUD_RECORDING, event_type, {})
-    known = [getattr(details, name) for name in details.__dataclass_fields__]
+    known = [getattr(details, name) for name in details.__struct_fields__]
     assert set(known) <= {None, "", (), "audio", "video"}
 
 

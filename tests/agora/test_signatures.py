@@ -89,3 +89,9 @@ def test_only_the_key_and_the_bytes_that_were_signed_verify(
     if not same_key:  # HMAC pads keys with zeros, so different keys may be the same
         with pytest.raises(SignatureError):
             verify(headers, body, [SigningSecret("o", other)], now=NOW)
+
+
+@given(secret=st.binary(min_size=1, max_size=200), body=st.binary())
+def test_what_is_computed_is_hmac_for_keys_of_every_length(secret: bytes, body: bytes) -> None:
+    found = verify(sign(secret, body), body, [SigningSecret("a", secret)], now=NOW)
+    assert found == "a"  # `sign` uses the library's own HMAC

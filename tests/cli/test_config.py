@@ -170,15 +170,6 @@ def test_a_process_does_not_open_the_secret_files_of_the_other(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("name", "text", "path"),
     [
-        ("REDIS__URL", "redis+sentinel://h1:26379,h2:26379/mymaster", "redis.url"),
-        ("REDIS__URL", "redis+cluster://h1:7000", "redis.url"),
-        ("STREAM__SHARDS", "2", "stream.shards"),
-        ("RECEIVER__WORKERS", "2", "receiver.workers"),
-        ("RECEIVER__REQUIRE_LISTED", "observe", "receiver.require_listed"),
-        ("RECEIVER__REQUIRE_LISTED", "enforce", "receiver.require_listed"),
-        ("RECEIVER__TRUSTED_PROXIES", '["10.0.0.1"]', "receiver.trusted_proxies"),
-        ("RECEIVER__TLS_CERTIFICATE", "/c.pem", "receiver.tls_certificate"),
-        ("RECEIVER__TLS_KEY", "/k.pem", "receiver.tls_key"),
         ("ALLOWLIST__TARGETS", '[{"kind": "command"}]', "allowlist.targets[0]"),
         ("ALLOWLIST__TARGETS", '[{"kind": "aws-prefix-list"}]', "allowlist.targets[0]"),
         ("ALLOWLIST__TARGETS", '[{"kind": "aws-security-group"}]', "allowlist.targets[0]"),
@@ -364,8 +355,6 @@ def test_reading_settings_loads_neither_a_server_nor_a_terminal_library() -> Non
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("SIDECAR_STREAM__RETENTION", "48h"),
-        ("SIDECAR_STREAM__MAX_ENTRIES", "5"),
         ("SIDECAR_GATEWAY__VALIDATE", "warn"),
     ],
 )

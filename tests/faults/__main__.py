@@ -178,7 +178,7 @@ def main() -> int:
     if options.json:
         report.write(options.json, runs.results)
     bad = any(result["failures"] for result in runs.results)
-    if bad or options.keep:
+    if options.keep or (bad and not options.sabotage):
         print(f"folders are kept in {root}")
     else:
         shutil.rmtree(root, ignore_errors=True)

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 BUGS = frozenset({"bug", "odd"})
 """Kinds of failure that the receiver itself calls a mistake of ours."""
+ABORTED = "Fatal Python error: Aborted"
+"""Where the threads' stacks of a process that we ended begin."""
 
 
 def bugs(text: str) -> list[str]:
@@ -12,7 +14,7 @@ def bugs(text: str) -> list[str]:
 
     The last line of a process that was killed may have been cut.
     """
-    whole, _, _ = text.rpartition("\n")
+    whole, _, _ = text.partition(ABORTED)[0].rpartition("\n")
     return [line[:2000] for line in _wrong(whole.splitlines())]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import os
 import signal
 import subprocess
 import time
@@ -68,6 +69,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=self._writer.stdin if self._writer else file,
                 stderr=subprocess.STDOUT,
+                env=os.environ | {"PYTHONFAULTHANDLER": "1"},
             )
         if self._writer and self._writer.stdin:
             self._writer.stdin.close()

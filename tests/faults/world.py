@@ -143,6 +143,8 @@ class World:
         code = await self.receiver.terminate(STOP_WITHIN)
         if code is None:
             self.wrong.append(f"the receiver did not end within {STOP_WITHIN} s of SIGTERM")
+            self.receiver.signal(signal.SIGABRT)  # writes where its threads are to its log
+            await asyncio.sleep(0.5)
             await self.receiver.kill()
         elif code and up:
             self.wrong.append(f"the receiver ended with {code}: {self.receiver.words()}")

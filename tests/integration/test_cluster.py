@@ -116,6 +116,18 @@ async def test_a_batch_over_all_shards_is_stored_once(client: Redis) -> None:
     assert await ids(client) == names(items)
 
 
+async def test_a_stream_is_read_by_the_drivers_own_methods_as_well(client: Redis) -> None:
+    items = one_each()
+    await writer(client).append_once(items)
+    for one in items:
+        with store_errors():
+            found = await client.xread({one.stream: "0"}, count=9, block=50)
+            await client.xgroup_create(one.stream, "theirs", id="0")
+            assert await client.xreadgroup("theirs", "me", {one.stream: ">"}, count=9) == found
+        [[stream, [[_, fields]]]] = found
+        assert (stream.decode(), fields[b"id"].decode()) == (one.stream, one.fields[1])
+
+
 async def test_each_shard_is_read_as_a_group_and_acknowledged(client: Redis) -> None:
     items = batch()
     readers = [reader(client, keys) for keys in SHARDS.all]
@@ -295,7 +307,7 @@ async def test_a_node_that_hangs_delays_nobody_beyond_the_deadline(uncovered: Cl
         ]
         assert [one["name"] for one in chain(*told) if one["name"] == "mine"] == []
         alive = [one for one in batch() if one.stream not in lost]
-        fresh = connect(uncovered.url, timeout=1.0)
+        fresh = connect(uncovered.url, timeout=0.5)
         assert set(await accepted(lambda: writer(fresh).append_once(alive))) <= set(Outcome)
         await fresh.aclose()
     finally:
@@ -310,8 +322,8 @@ async def test_a_cluster_whose_addresses_all_changed_is_found_where_it_was_confi
     old, new = (Node(server_program(), tmp_path / name, *CLUSTERED) for name in ("old", "new"))
     client = connect(f"redis+cluster://127.0.0.1:{old.port},127.0.0.1:{new.port}", timeout=1.0)
     try:
+        await asyncio.gather(old.start(), new.start())
         for node in (old, new):
-            await node.start()
             await node.do("CLUSTER ADDSLOTSRANGE", 0, SLOTS - 1)
             await until(lambda node=node: well(node))
             items = batch()

@@ -59,7 +59,7 @@ async def send(
                 f"{scheme}://127.0.0.1:{receiver.ports.receiver}/ncs",
                 data=body,
                 headers=sign(SECRET.encode(), body) | (headers or {}),
-                ssl=context if context else True,
+                ssl=context or True,
             ) as response,
         ):
             return response.status, (await response.json())["status"]

@@ -206,10 +206,14 @@ class Watched:
 
     def end(self) -> None:
         for _, process in self._sentinels:
-            process.kill()
-            process.wait(10)
+            if process.poll() is None:
+                process.kill()
+                process.wait(10)
         self.master.end()
         self.replica.end()
+
+    def port_of(self, number: int) -> int:
+        return self._sentinels[number][0]
 
     def send_sentinel(self, number: int, which: signal.Signals) -> None:
         _, process = self._sentinels[number]

@@ -110,7 +110,7 @@ def test_a_secret_that_ends_before_it_begins_is_refused() -> None:
     "url",
     [
         "redis://h",
-        "redis://u:p@h:6379/3?x=1",
+        "redis://u:p@h:6379/3?client_name=x",
         "rediss://h:1",
         "unix:///run/redis.sock",
         "redis://[::1]",

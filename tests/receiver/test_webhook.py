@@ -450,10 +450,14 @@ async def test_who_never_reads_the_answers_is_cut_off(client: TestClient) -> Non
         flood.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         flood.setblocking(False)
         loop = asyncio.get_running_loop()
-        with pytest.raises(ConnectionError):
+
+        async def pour() -> None:
             async with asyncio.timeout(30):
                 while True:
                     await loop.sock_sendall(flood, wire * 200)
+
+        with pytest.raises(ConnectionError):
+            await pour()
 
 
 async def test_old_and_closing_clients_get_an_answer_and_an_end(client: TestClient) -> None:

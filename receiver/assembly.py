@@ -1,0 +1,167 @@
+"""Settings into parts, for the composition root."""
+
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from agora_sidecar.agora.signatures import SigningSecret
+from agora_sidecar.keys import Keys, Shards
+from agora_sidecar.process.clock import Clock
+from agora_sidecar.process.health import Health
+from agora_sidecar.process.ops import ops_application
+from agora_sidecar.settings import RedisSettings, SourceSettings, StreamSettings
+from agora_sidecar.store import connect
+from agora_sidecar.stream import Writer
+from agora_sidecar.watch import StoreWatch
+from receiver.client_address import TrustedProxies
+from receiver.inbox import Inbox
+from receiver.inlet import Inlet
+from receiver.listed import AddressList, Hints
+from receiver.metrics import ReceiverMetrics
+from receiver.safety import Safety
+from receiver.settings import ReceiverSettings
+from receiver.status import Status
+from receiver.tls import Certificate
+from receiver.visitors import Visitors
+from receiver.webhook import Source, Webhook
+
+LOOK_ANEW = 3.0
+"""Seconds between looks at the store's identity: a restart is found before copies are dropped."""
+
+
+class Parts:
+    """Everything that runs, joined; `more` runs in the background beside the watch and the spool.
+
+    Raises:
+        CertificateError: the certificate or its key cannot be used.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        redis: RedisSettings,
+        stream: StreamSettings,
+        *,
+        settings: ReceiverSettings,
+        sources: Sequence[SourceSettings],
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._redis = redis
+        self._stream = stream
+        self._clock = clock
+        self._registry = CollectorRegistry()
+        self._metrics = ReceiverMetrics(self._registry)
+        self.more: list[Coroutine[Any, Any, None]] = []
+        self.certificate = self._certificate()
+        # the ops port answers first: nobody may be sent here before the public one does
+        self.health = Health(clock)
+        self.health.expect("listening")
+        self.client = connect(redis.url.get_secret_value(), timeout=settings.ack_deadline / 2)
+        writer = Writer(self.client, dedupe_window=stream.dedupe_window)
+        self.safety = self._safety(writer, data_dir / "spool")
+        self.inbox = self._inbox(writer)
+        self.safety.serve(self.inbox)
+        self.watch = StoreWatch(
+            self.client,
+            health=self.health,
+            clock=clock,
+            anew=LOOK_ANEW,
+            on_durability=self.safety.learnt,
+        )
+        self.health.one_of("redis", "spool")
+        self.inlet = self._inlet(sources)
+        self.ops = self._ops(sources)
+
+    def _certificate(self) -> Certificate | None:
+        settings, clock = self._settings, self._clock
+        if not settings.tls_certificate:
+            return None
+        certificate = Certificate(Path(settings.tls_certificate), Path(settings.tls_key))
+        self._metrics.certificate.set_function(lambda: certificate.seconds_left(clock.now()))
+        self.more.append(certificate.watch(clock))
+        return certificate
+
+    def _safety(self, writer: Writer, folder: Path) -> Safety:
+        return Safety(
+            writer,
+            folder=folder,
+            limit=self._settings.spool_limit,
+            shadow=self._settings.shadow,
+            window=self._stream.dedupe_window,
+            durability=self._settings.durability,
+            health=self.health,
+            clock=self._clock,
+            metrics=self._metrics,
+        )
+
+    def _inbox(self, writer: Writer) -> Inbox:
+        return Inbox(
+            writer,
+            self.safety.spool,
+            metrics=self._metrics,
+            clock=self._clock,
+            deadline=self._settings.ack_deadline,
+            hedge_after=self._settings.hedge_after,
+            needs_disk=self._settings.durability == "disk",
+        )
+
+    def _inlet(self, sources: Sequence[SourceSettings]) -> Inlet:
+        webhook = Webhook(
+            path=self._settings.path,
+            sources={source.name: _source(source) for source in sources},
+            max_body=self._settings.max_body,
+            max_age=self._settings.max_age,
+            inbox=self.inbox,
+            shards=Shards(self._redis.prefix, self._stream.shards),
+            clock=self._clock,
+            metrics=self._metrics,
+            visitors=self._visitors(),
+        )
+        return Inlet(
+            webhook.handle,
+            max_body=self._settings.max_body,
+            max_connections=self._settings.max_connections,
+            metrics=self._metrics,
+        )
+
+    def _visitors(self) -> Visitors | None:
+        policy, keys = self._settings.require_listed, Keys(self._redis.prefix)
+        if policy == "off":
+            return None
+        addresses = AddressList(self.client, keys, clock=self._clock)
+        hints = Hints(self.client, keys, clock=self._clock)
+        self.more += [addresses.run(), hints.run()]
+        proxies = TrustedProxies(self._settings.trusted_proxies)
+        return Visitors(proxies, addresses, hints, policy=policy, metrics=self._metrics)
+
+    def _ops(self, sources: Sequence[SourceSettings]) -> web.Application:
+        return ops_application(
+            name="agora-sidecar receiver",
+            health=self.health,
+            registry=self._registry,
+            status=Status(
+                settings=self._settings,
+                sources=sources,
+                health=self.health,
+                watch=self.watch,
+                safety=self.safety,
+                inbox=self.inbox,
+            ),
+        )
+
+
+def _source(settings: SourceSettings) -> Source:
+    secrets = tuple(
+        SigningSecret(
+            secret.label,
+            secret.value.get_secret_value().encode(),
+            secret.not_before,
+            secret.not_after,
+        )
+        for secret in settings.secrets
+    )
+    return Source(settings.name, secrets, settings.accept_sha1, settings.redundant)
