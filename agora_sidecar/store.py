@@ -103,6 +103,11 @@ def store_errors() -> Iterator[None]:
         raise StoreError(kind, str(error)) from error
     except (RedisError, OSError, TimeoutError) as error:
         raise StoreError(_unreachable(error), str(error) or type(error).__name__) from error
+    except RuntimeError as error:
+        # what uvloop says, through the driver, of a connection that was cut while it was written to
+        if "handler is closed" not in str(error):
+            raise
+        raise StoreError("unreachable", "the connection was cut") from error
 
 
 def _unreachable(error: Exception) -> str:

@@ -18,6 +18,9 @@ from receiver.settings import ReceiverSettings
 
 log = structlog.get_logger()
 
+FIRST_LOOK = 0.5
+"""Seconds that a start waits for the store; behind one that hangs the spool answers."""
+
 Ready = Callable[[dict[str, int]], None]
 """Is told the ports, by name, once everything listens."""
 
@@ -43,7 +46,7 @@ async def run(
         data_dir, redis, stream, settings=settings, sources=sources, clock=clock or SystemClock()
     )
     try:
-        await asyncio.gather(first_look(parts.watch), parts.safety.open())
+        await asyncio.gather(first_look(parts.watch, timeout=FIRST_LOOK), parts.safety.open())
         async with (
             background(parts.watch.run(), parts.safety.run(), *parts.more),
             _ops(parts, settings) as ops,

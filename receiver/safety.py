@@ -12,6 +12,7 @@ import structlog
 
 from agora_sidecar.process.clock import Clock
 from agora_sidecar.process.health import Health
+from agora_sidecar.process.serving import background
 from agora_sidecar.store import Durability
 from receiver.inbox import SPOOL_LEVEL, Inbox
 from receiver.metrics import ReceiverMetrics
@@ -105,9 +106,8 @@ class Safety:
 
     async def run(self) -> None:
         """Give back, and adopt, for ever."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._drain.run())
-            group.create_task(self._adoption().run())
+        async with background(self._drain.run(), self._adoption().run()):
+            await asyncio.Event().wait()
 
     def learnt(self, found: Durability) -> None:
         """The store was looked at: say what is in force, loudly where it is not what was asked."""

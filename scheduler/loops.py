@@ -28,6 +28,7 @@ from scheduler.recordings.redis_ledger import LEASE, RedisLedger
 from scheduler.recordings.registry import Registry
 from scheduler.recordings.session import State
 from scheduler.recordings.sharded_ledger import ShardedLedger
+from scheduler.recordings.wave import Wave
 from scheduler.settings import RecordingsSettings
 from scheduler.timetable import Job
 
@@ -113,6 +114,7 @@ class Loops:
 
     def jobs(self) -> Iterator[tuple[str, Job]]:
         """Every shard's rounds, under the name of the job."""
+        wave = Wave(window=self.timings.wave_window)
         for shard in self._shards:
             reconciler = Reconciler(
                 ledger=shard.ledger,
@@ -123,6 +125,7 @@ class Loops:
                 metrics=self._metrics,
                 stops=self._stops,
                 at_once=max(1, AT_ONCE // len(self._shards)),
+                wave=wave,
             )
             yield shard.job, partial(_round, shard, reconciler)
 

@@ -235,3 +235,11 @@ async def test_a_script_comes_back_when_the_server_lost_it(client: Redis) -> Non
     assert await script(keys=["a"], args=[10]) == 12
     with pytest.raises(StoreError, match="wrongtype"):
         await Script(client, "return redis.call('LPUSH', KEYS[1], 1)")(keys=["a"], args=[])
+
+
+def test_a_connection_cut_under_uvloop_is_a_store_that_is_unreachable() -> None:
+    words = "unable to perform operation on <TCPTransport closed=True>; the handler is closed"
+    with pytest.raises(StoreError, match="unreachable"), store_errors():
+        raise RuntimeError(words)
+    with pytest.raises(RuntimeError, match="a bug"), store_errors():
+        raise RuntimeError("a bug")

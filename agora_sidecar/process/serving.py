@@ -3,13 +3,17 @@
 import asyncio
 import signal
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 
 BACKLOG = 1024
 """Connections that the kernel accepts before the process does: a burst after a restart."""
+
+
+CANCEL_AGAIN = 0.2
+"""Seconds until a background task that did not end is cancelled again."""
 
 
 class ListenError(Exception):
@@ -93,8 +97,16 @@ async def background(*work: Awaitable[None]) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
+            await end(tasks)
+
+
+async def end(tasks: Iterable["asyncio.Task[None]"]) -> None:
+    """Cancel until they have ended: Python 3.11's `wait_for`, also in libraries, may lose one."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN)
 
 
 async def _as_coroutine(work: Awaitable[None]) -> None:

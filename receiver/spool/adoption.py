@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from agora_sidecar.process.clock import Clock
+from agora_sidecar.process.serving import end
 from receiver.spool.drain import Drain
 from receiver.spool.folder import Slot, claim_orphans
 from receiver.spool.journal import JournalError
@@ -41,14 +42,18 @@ class Adoption:
 
     async def run(self) -> None:
         """Adopt for ever."""
-        async with asyncio.TaskGroup() as group:
+        adopted: set[asyncio.Task[None]] = set()
+        try:
             while True:
                 try:
                     for slot in claim_orphans(self._folder):
-                        group.create_task(self._adopt(slot))
+                        adopted.add(asyncio.create_task(self._adopt(slot)))
                 except JournalError as error:
                     log.warning("spool.no_adoption", why=str(error))
                 await self._clock.sleep(INTERVAL)
+                adopted = {task for task in adopted if not task.done()}
+        finally:
+            await end(adopted)
 
     async def once(self) -> int:
         """Adopt what nobody holds now, and return when it is given back; how many files."""
@@ -67,6 +72,8 @@ class Adoption:
             _delete(slot.path)
         except JournalError as error:
             log.error("spool.not_adopted", file=slot.path.name, why=str(error))
+        except Exception as error:  # boundary: one file must not end the others
+            log.exception("spool.adoption_failed", file=slot.path.name, why=repr(error))
         finally:
             with suppress(RuntimeError):  # closed already
                 await spool.close()

@@ -36,12 +36,12 @@ class Asker:
     """Asks and stops; notices when many recordings turn 404 at once."""
 
     def __init__(
-        self, *, client: Client, clock: Clock, metrics: RecordingMetrics, wave_window: float
+        self, *, client: Client, clock: Clock, metrics: RecordingMetrics, wave: Wave
     ) -> None:
         self._client = client
         self._clock = clock
         self._metrics = metrics
-        self._wave = Wave(window=wave_window)
+        self._wave = wave
         self._in_wave = False
 
     def in_wave(self) -> bool:

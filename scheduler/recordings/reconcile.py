@@ -27,6 +27,7 @@ from scheduler.recordings.metrics import RecordingMetrics
 from scheduler.recordings.observe import observe
 from scheduler.recordings.session import Evidence, Reading, Session, State, close
 from scheduler.recordings.timings import Timings
+from scheduler.recordings.wave import Wave
 
 log = structlog.get_logger()
 
@@ -52,7 +53,10 @@ class Leadership(Protocol):
 
 
 class Reconciler:
-    """Checks recordings that are due, at most `at_once` at the same time."""
+    """Checks recordings that are due, at most `at_once` at the same time.
+
+    Those of several shards share one `wave`: a small fleet in many shards must not miss it.
+    """
 
     def __init__(
         self,
@@ -65,10 +69,14 @@ class Reconciler:
         metrics: RecordingMetrics,
         stops: bool = True,
         at_once: int = 8,
+        wave: Wave | None = None,
     ) -> None:
         self._ledger = ledger
         self._asker = Asker(
-            client=client, clock=clock, metrics=metrics, wave_window=timings.wave_window
+            client=client,
+            clock=clock,
+            metrics=metrics,
+            wave=wave or Wave(window=timings.wave_window),
         )
         self._lease = lease
         self._timings = timings

@@ -2,6 +2,7 @@ import asyncio
 import os
 import signal
 import socket
+from contextlib import suppress
 
 import aiohttp
 import pytest
@@ -59,6 +60,17 @@ async def test_background_work_ends_with_the_block() -> None:
     async with background(work()):
         await asyncio.sleep(0)
     assert ended.is_set()
+
+
+async def test_background_work_that_loses_a_cancellation_ends_all_the_same() -> None:
+    async def work() -> None:
+        with suppress(asyncio.CancelledError):  # as Python 3.11's wait_for may
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(5):
+        async with background(work()):
+            await asyncio.sleep(0)
 
 
 async def test_background_work_that_fails_ends_the_block() -> None:
