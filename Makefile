@@ -7,7 +7,7 @@ PACKAGES := agora_sidecar receiver scheduler
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check fix test verify wheel bench lock clean
+.PHONY: help setup demo check fix test verify faults wheel bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,9 @@ test: setup ## the tests, long proofs left out; ARGS="-k allowlist"
 
 verify: check wheel ## check, all tests with their coverage, and the wheel alone
 	$(VENV)/bin/pytest -q --cov --cov-report=term -n 2 --dist loadfile $(ARGS)
+
+faults: setup ## kill, stop, cut and fill what the receiver depends on, and count; SEEDS=1-200
+	@$(PYTHON) -m tests.faults --seeds $(or $(SEEDS),0-20) $(ARGS)
 
 wheel: setup ## build the wheel and start it in a fresh environment, away from this folder
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \

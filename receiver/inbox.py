@@ -54,7 +54,7 @@ class Keeps(Protocol):
         ...
 
     async def copy(self, items: Sequence[tuple[Append, int]], *, at_ms: int) -> None:
-        """Copies of what the store has just taken."""
+        """Copies of what the store has just taken, at this monotonic time."""
         ...
 
 
@@ -257,7 +257,7 @@ class Inbox:
 
     async def _write_copies(self, items: Sequence[tuple[Append, int]]) -> None:
         try:
-            await self._spool.copy(items, at_ms=int(self._clock.now() * 1000))
+            await self._spool.copy(items, at_ms=int(self._clock.monotonic() * 1000))
         except JournalError as error:
             log.warning("inbox.not_copied", kind=error.kind, why=error.detail, events=len(items))
 

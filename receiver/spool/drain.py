@@ -148,7 +148,7 @@ class Drain:
         self._tidy_at = self._clock.monotonic() + TIDY
         problem = ""
         try:
-            before = int((self._clock.now() - self._keep()) * 1000)
+            before = int((self._clock.monotonic() - self._keep()) * 1000)
             self.facts = await self._spool.tidy(copies_before=before)
         except JournalError as error:
             self.facts, problem = None, str(error)
@@ -212,7 +212,7 @@ class Drain:
         """Say in the file what the store has; owed until the file takes it (its disk is full)."""
         if not self._owed:
             return
-        keep_at = int(self._clock.now() * 1000) if self._keep() > 0 else None
+        keep_at = int(self._clock.monotonic() * 1000) if self._keep() > 0 else None
         try:
             await self._spool.taken(self._owed, keep_at=keep_at)
         except JournalError as error:
@@ -240,4 +240,6 @@ def _is_in(row: Row, there: dict[str, set[tuple[str, str]]]) -> bool:
     if row.item is None:
         return False
     named = dict(zip(row.item.fields[::2], row.item.fields[1::2], strict=True))
-    return (named.get("source", ""), named.get("id", "")) in there.get(row.item.stream, set())
+    if not named.get("id"):  # of the quarantine: rather twice than not at all
+        return False
+    return (named.get("source", ""), named["id"]) in there.get(row.item.stream, set())

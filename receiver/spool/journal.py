@@ -27,7 +27,8 @@ CREATE TABLE IF NOT EXISTS notices (
     fields TEXT NOT NULL,          -- JSON array of the entry's fields, alternating, but for `data`
     data BLOB NOT NULL,            -- the body as it was signed
     received_ms INTEGER NOT NULL,  -- Unix milliseconds
-    taken_ms INTEGER,              -- when the store took it; NULL: it has not
+    taken_ms INTEGER,              -- when the store took it, by the monotonic clock of the process
+                                   -- that holds the file; NULL: it has not
     checksum INTEGER NOT NULL
 )
 """
@@ -83,7 +84,7 @@ class Journal:
     def put(self, items: Sequence[tuple[Append, int]], *, copies_at: int | None = None) -> None:
         """Write entries with their arrival; on disk when this returns.
 
-        `copies_at` (Unix milliseconds) writes them as copies of what the store has taken.
+        `copies_at` (monotonic milliseconds) writes them as copies of what the store has taken.
 
         Raises:
             JournalError: none of them is in the file.
@@ -105,7 +106,7 @@ class Journal:
             return [read_row(row) for row in self._connection.execute(WAITING, (after, count))]
 
     def taken(self, ids: Sequence[int], *, keep_at: int | None) -> None:
-        """The store has these: delete them, or keep them as copies of that time (Unix ms).
+        """The store has these: delete them, or keep them as copies of that monotonic time (ms).
 
         Raises:
             JournalError: they are still waiting; giving them back twice is harmless.
@@ -139,7 +140,7 @@ class Journal:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def drop_copies(self, *, before: int) -> int:
-        """Delete copies that the store took before this time (Unix ms); how many.
+        """Delete copies that the store took before this monotonic time (ms); how many.
 
         Raises:
             JournalError: none is deleted.

@@ -77,7 +77,7 @@ class Spool:
         return await self._do(lambda journal: journal.waiting(after=after, count=count))
 
     async def taken(self, ids: Sequence[int], *, keep_at: int | None) -> None:
-        """The store has these: delete them, or keep them as copies of that time (Unix ms).
+        """The store has these: delete them, or keep them as copies of that monotonic time (ms).
 
         Raises:
             JournalError: they wait still.
@@ -104,7 +104,7 @@ class Spool:
         return again
 
     async def tidy(self, *, copies_before: int) -> Facts:
-        """Drop the copies that the store took before this time (Unix ms); what is left.
+        """Drop the copies that the store took before this monotonic time (ms); what is left.
 
         Raises:
             JournalError: it is as it was.

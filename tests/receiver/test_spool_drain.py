@@ -133,6 +133,33 @@ async def test_what_the_store_may_forget_stays_as_a_copy_for_a_while(
     assert await world.facts() == (0, 0)
 
 
+@pytest.mark.parametrize("jump", [-10 * 86400.0, 10 * 86400.0])
+async def test_a_clock_that_jumps_drops_no_copy_early_and_keeps_none_for_ever(
+    world: World, clock: FakeClock, jump: float
+) -> None:
+    world.keep = 10.0
+    await world.put("a")
+    await world.drained()
+    clock.jump_for_test(jump)
+    clock.advance(9.0)
+    await world.drain.tidy()
+    assert await world.facts() == (0, 1)
+    clock.advance(2.0)
+    await world.drain.tidy()
+    assert await world.facts() == (0, 0)
+
+
+async def test_an_old_body_of_the_quarantine_is_never_taken_for_another(
+    world: World, clock: FakeClock
+) -> None:
+    fields = ["source", "/agora/main", "reason", "unreadable"]
+    old = Append("quarantine", ("q-1",), fields, b"no json")
+    await world.spool.put([(old, int((clock.now() - 2 * WINDOW) * 1000))])
+    world.store.streams = {"quarantine": {("/agora/main", "")}}
+    await world.drained()
+    assert world.store.stored == [b"no json"]
+
+
 async def test_copies_of_an_earlier_run_are_offered_again(world: World) -> None:
     world.keep = 1000.0
     await world.put("a")
