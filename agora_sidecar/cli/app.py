@@ -16,6 +16,7 @@ COMMANDS = {
     "allowlist": "allowlist",
     "recordings": "recordings",
     "config": "config",
+    "doctor": "doctor",
     "spool": "spool",
     "tail": "tail",
     "replay": "replay",

@@ -1,0 +1,125 @@
+"""`agora-sidecar doctor`: what is wrong, and what to do about it. Looks, and changes nothing.
+
+Exit codes: 0 nothing is wrong · 2 settings are wrong · 3 there is a problem.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agora_sidecar.cli import findings
+from agora_sidecar.cli.config import ConfigOption, refuse
+from agora_sidecar.cli.document import Document, read_document
+from agora_sidecar.cli.findings import Finding
+from agora_sidecar.process.settings import Loaded, SettingsError
+from agora_sidecar.store import Redis, StoreError, connect, durability, store_errors
+from receiver.spool.folder import damaged, files
+from receiver.spool.journal import JournalError, look
+from receiver.tls import Certificate, CertificateError
+
+TIMEOUT = 3.0
+"""Seconds for each question to the store."""
+
+
+def doctor(
+    config: ConfigOption = "",
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Look at Redis, the clock, the spool, secrets and the certificate; say what to do.
+
+    Safe to run in production, on the machine and as the user of the receiver. It does not look at
+    the vendor's account, its addresses and the packet filter yet: see `allowlist verify`.
+
+    Example: agora-sidecar doctor --config sidecar.toml
+    """
+    try:
+        loaded = read_document(environ=os.environ, file=config)
+    except SettingsError as error:
+        refuse(error)
+    found = asyncio.run(_all(loaded))
+    if as_json:
+        typer.echo(json.dumps([finding.shown() for finding in found], indent=2, ensure_ascii=False))
+    else:
+        for finding in found:
+            typer.echo(finding.line())
+    if any(finding.kind == "problem" for finding in found):
+        raise typer.Exit(3)
+
+
+async def _all(loaded: Loaded[Document]) -> list[Finding]:
+    document, now = loaded.document, time.time()
+    return [
+        *(Finding("settings", "warning", text) for text in loaded.warnings),
+        *await _store(document, now),
+        *_spool(document, now),
+        *findings.of_secrets(document.effective_sources, now=now),
+        *_certificate(document, now),
+    ]
+
+
+async def _store(document: Document, now: float) -> list[Finding]:
+    client = connect(document.redis.url.get_secret_value(), timeout=TIMEOUT)
+    try:
+        found = await durability(client)
+        return [
+            *findings.of_store(found, asked=document.receiver.durability),
+            *findings.of_clock(await _clock(client), now=now),
+        ]
+    except StoreError as error:
+        cure = "start it, or correct redis.url; until then events go to the spool"
+        return [Finding("redis", "problem", str(error), cure)]
+    finally:
+        await client.aclose()
+
+
+async def _clock(client: Redis) -> float | None:
+    ask: Any = client.execute_command
+    try:
+        with store_errors():
+            seconds, micros = await ask("TIME")
+    except (StoreError, TypeError, ValueError):  # not allowed, or one answer for each node
+        return None
+    return int(seconds) + int(micros) / 1_000_000
+
+
+def _spool(document: Document, now: float) -> Iterator[Finding]:
+    folder = Path(document.data_dir) / "spool"
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        cure = "give data_dir to the user that runs the receiver, or name another one"
+        yield Finding("spool", "problem", f"{existing} cannot be written to", cure)
+        return
+    yield from findings.of_disk(
+        shutil.disk_usage(existing).free, limit=document.receiver.spool_limit, folder=str(folder)
+    )
+    for file in files(folder):
+        try:
+            facts = look(file.path)
+        except JournalError as error:
+            cure = "the next start of a receiver saves what can be read, and sets it aside"
+            yield Finding("spool", "problem", f"{file.path}: {error}", cure)
+            continue
+        yield from findings.of_waiting(facts, held=bool(file.holder), name=file.path.name, now=now)
+    for path in damaged(folder):
+        cure = "what could be read was saved; look at it with sqlite3, then delete it"
+        yield Finding("spool", "warning", f"{path} was damaged and set aside", cure)
+
+
+def _certificate(document: Document, now: float) -> Iterator[Finding]:
+    receiver = document.receiver
+    if not receiver.tls_certificate:
+        return
+    try:
+        certificate = Certificate(Path(receiver.tls_certificate), Path(receiver.tls_key))
+    except CertificateError as error:
+        yield Finding("tls", "problem", str(error), "correct the files; a start would fail")
+        return
+    yield findings.of_certificate(certificate.seconds_left(now))
