@@ -65,6 +65,9 @@ def up(config: ConfigOption = "") -> None:
     Example: agora-sidecar up --config sidecar.toml
     """
     loaded = _prepare(config, "receiver", "scheduler")
+    if loaded.document.receiver.workers > 1:
+        typer.echo("receiver.workers: `up` is one process; use 1, or `receiver`", err=True)
+        raise typer.Exit(2)
     embedded = loaded.origin("redis", "url") == "default"
     _run(lambda stop: _both(loaded.document, stop, embedded=embedded))
 

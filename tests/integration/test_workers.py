@@ -3,13 +3,16 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.processes import Sidecar, Store, get, sidecar, until
+from agora_sidecar.cli.demo.stage import free_ports
+from tests.integration.processes import Sidecar, Store, configuration, get, sidecar, until
 from tests.integration.test_receiver_process import ALWAYS, ids, notice, send, servers
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]
@@ -75,3 +78,21 @@ async def test_workers_end_with_a_supervisor_that_was_killed(store: Store, tmp_p
         receiver.process.kill()
         receiver.process.wait(10)
         await until(lambda: all(is_gone(pid) for pid in pids))
+
+
+def test_several_workers_in_one_process_are_refused_by_name(tmp_path: Path) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text(configuration(tmp_path, free_ports(), "", receiver="workers = 2"))
+    environment = os.environ | {
+        f"SIDECAR_AGORA__{name}": "x" for name in ("APP_ID", "CUSTOMER_ID", "CUSTOMER_SECRET")
+    }
+    ended = subprocess.run(
+        [sys.executable, "-m", "agora_sidecar", "up", "--config", str(config)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env=environment,
+    )
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert ended.stderr.startswith("receiver.workers: ")
