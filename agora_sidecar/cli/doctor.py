@@ -7,23 +7,33 @@ import asyncio
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Optional
 
 import typer
+from prometheus_client import CollectorRegistry
 
+from agora_sidecar.agora.client import Client
+from agora_sidecar.agora.errors import AddressListError
 from agora_sidecar.cli import findings
 from agora_sidecar.cli.config import ConfigOption, refuse
-from agora_sidecar.cli.document import Document, read_document
+from agora_sidecar.cli.document import Document, Process, read_document
 from agora_sidecar.cli.findings import Finding
+from agora_sidecar.process.clock import SystemClock
 from agora_sidecar.process.settings import Loaded, SettingsError
 from agora_sidecar.store import Redis, StoreError, connect, durability, store_errors
 from receiver.spool.folder import damaged, files
 from receiver.spool.journal import JournalError, look
 from receiver.tls import Certificate, CertificateError
+from scheduler.allowlist.source import Source
+from scheduler.assembly import agora_client, allowlist_sync
 
+VENDOR_TIMEOUT = 20.0
+"""Seconds for the vendor's address list."""
 TIMEOUT = 3.0
 """Seconds for each question to the store."""
 
@@ -31,20 +41,28 @@ TIMEOUT = 3.0
 def doctor(
     config: ConfigOption = "",
     *,
+    process: Annotated[
+        Optional[Process],  # noqa: UP045 - typer reads it
+        typer.Option("--for", help="Look at what this process needs alone."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Look at Redis, the clock, the spool, secrets and the certificate; say what to do.
+    """Look at Redis, clock, spool, secrets, certificate, account and allow-list; say what to do.
 
-    Safe to run in production, on the machine and as the user of the receiver. It does not look at
-    the vendor's account, its addresses and the packet filter yet: see `allowlist verify`.
+    Safe to run in production: it asks the vendor for its address list once, and changes nothing.
+    Run it on the machine, and as the user, of the process in question: what another one's user
+    cannot read or write is a finding. `--for` leaves out what only the other process needs.
 
     Example: agora-sidecar doctor --config sidecar.toml
     """
     try:
-        loaded = read_document(environ=os.environ, file=config)
+        loaded = read_document(
+            environ=os.environ, file=config, processes=(process,) if process else ()
+        )
     except SettingsError as error:
         refuse(error)
-    found = asyncio.run(_all(loaded))
+    with redirect_stdout(sys.stderr):  # log lines are no part of what is printed
+        found = asyncio.run(_all(loaded, process))
     if as_json:
         typer.echo(json.dumps([finding.shown() for finding in found], indent=2, ensure_ascii=False))
     else:
@@ -54,15 +72,54 @@ def doctor(
         raise typer.Exit(3)
 
 
-async def _all(loaded: Loaded[Document]) -> list[Finding]:
+async def _all(loaded: Loaded[Document], process: Process | None) -> list[Finding]:
     document, now = loaded.document, time.time()
-    return [
-        *(Finding("settings", "warning", text) for text in loaded.warnings),
-        *await _store(document, now),
-        *_spool(document, now),
-        *findings.of_secrets(document.effective_sources, now=now),
-        *_certificate(document, now),
-    ]
+    found = [Finding("settings", "warning", text) for text in loaded.warnings]
+    found += await _store(document, now)
+    if process != "scheduler":
+        found += _spool(document, now)
+        found += findings.of_secrets(document.effective_sources, now=now)
+        found += _certificate(document, now)
+    if process != "receiver":
+        found += await _vendor(document)
+    return found
+
+
+async def _vendor(document: Document) -> list[Finding]:
+    agora, clock = document.agora, SystemClock()
+    if not (agora.app_id and agora.customer_id and agora.customer_secret.get_secret_value()):
+        cure = "Set agora.app_id, agora.customer_id and agora.customer_secret"
+        return [Finding("account", "warning", "is not configured: no scheduler can run", cure)]
+    client = agora_client(agora, clock=clock)
+    try:
+        async with asyncio.timeout(VENDOR_TIMEOUT):
+            found = [await _addresses(document, client)]
+        sync = allowlist_sync(
+            document.allowlist,
+            data_dir=Path(document.data_dir),
+            client=client,
+            clock=clock,
+            registry=CollectorRegistry(),
+        )
+        found += findings.of_targets(await sync.plans())
+        found += findings.of_list(sync.snapshot(), interval=document.allowlist.poll_interval)
+    except TimeoutError:
+        cure = "See the way to the hosts of agora.base_urls"
+        return [Finding("account", "problem", "no host answered in time", cure)]
+    finally:
+        await client.close()
+    return found
+
+
+async def _addresses(document: Document, client: Client) -> Finding:
+    settings = document.allowlist
+    source = Source(client, paths=settings.ip_paths, use_all=settings.ip_paths_use == "all")
+    try:
+        answer = await source.ask()
+    except AddressListError as error:
+        cure = "See customer_id and customer_secret, and the way to the hosts of agora.base_urls"
+        return Finding("account", "problem", f"the address list cannot be had: {error}", cure)
+    return Finding("account", "ok", f"the vendor sends from {len(answer.values)} addresses now")
 
 
 async def _store(document: Document, now: float) -> list[Finding]:

@@ -1,13 +1,14 @@
 """What the doctor makes of facts: pure. Each finding says what it is, and what to do."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from agora_sidecar.settings import SourceSettings
 from agora_sidecar.store import Durability
 from receiver.spool.journal import Facts
+from scheduler.allowlist.report import Outcome
 
 Kind = Literal["ok", "warning", "problem"]
 
@@ -17,6 +18,8 @@ SKEW = 2.0
 """Seconds by which this machine's clock and the store's may differ."""
 FULL = 0.8
 """Part of its memory from which a store is nearly full."""
+LATE = 1.5
+"""Intervals between polls after which one was missed."""
 SOON = 14 * 86_400.0
 """Seconds before the end of a certificate or a secret from which it is said."""
 
@@ -126,6 +129,32 @@ def of_secrets(sources: Sequence[SourceSettings], *, now: float) -> Iterator[Fin
             yield Finding("secrets", "warning", text, "Add the next one beside it")
         else:
             yield Finding("secrets", "ok", f"source {source.name}: {len(valid)} valid")
+
+
+def of_targets(outcomes: Sequence[Outcome]) -> Iterator[Finding]:
+    """How each target of the allow-list stands."""
+    for outcome in outcomes:
+        if outcome.plan is None:
+            cure = "See the program, and the rights of this user (CAP_NET_ADMIN for nftables)"
+            yield Finding("allow-list", "problem", f"{outcome.target}: {outcome.problem}", cure)
+        elif not outcome.plan.empty:
+            text = f"{outcome.target} is not as it should be"
+            yield Finding("allow-list", "problem", text, "See `agora-sidecar allowlist plan`")
+        else:
+            yield Finding("allow-list", "ok", f"{outcome.target} is in sync")
+
+
+def of_list(snapshot: Mapping[str, Any], *, interval: float) -> Iterator[Finding]:
+    """The age of the last good poll; `interval`: seconds between two."""
+    age = snapshot["ageSeconds"]
+    if age is None:
+        text = "no good poll is on this machine's disk"
+        yield Finding("allow-list", "warning", text, "Start the scheduler, as its user")
+    elif age > LATE * interval:
+        text = f"the last good poll was {age / 3600:.1f} h ago"
+        yield Finding("allow-list", "problem", text, "See allowlist.poll_failed in its log")
+    else:
+        yield Finding("allow-list", "ok", f"the last good poll was {age / 60:.0f} min ago")
 
 
 def of_certificate(left: float) -> Finding:

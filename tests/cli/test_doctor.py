@@ -2,8 +2,8 @@ import asyncio
 import json
 import math
 import tempfile
-import time
 from collections.abc import AsyncIterator, Iterable
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -15,13 +15,17 @@ from agora_sidecar.cli.findings import (
     of_certificate,
     of_clock,
     of_disk,
+    of_list,
     of_secrets,
     of_store,
+    of_targets,
     of_waiting,
 )
 from agora_sidecar.settings import SourceSettings
 from agora_sidecar.store import Durability
 from receiver.spool.journal import Facts
+from scheduler.allowlist.plan import Plan
+from scheduler.allowlist.report import Outcome
 from tests.cli.test_spool import spooled
 from tests.integration.processes import Store
 from tests.integration.test_receiver_process import ALWAYS, servers
@@ -91,6 +95,20 @@ def test_a_certificate_that_ends_is_said(left: float, kind: str) -> None:
     assert of_certificate(left).kind == kind
 
 
+def test_targets_and_the_age_of_the_list_are_judged() -> None:
+    def plan(*add: str) -> Plan:
+        added = tuple(ip_address(address) for address in add)
+        return Plan("t", add=added, retire=(), restore=(), remove=(), reshape="")
+
+    empty, change = plan(), plan("192.0.2.1")
+    outcomes = [Outcome("a", empty), Outcome("b", change), Outcome("c", None, "no right")]
+    assert [finding.kind for finding in of_targets(outcomes)] == ["ok", "problem", "problem"]
+    ages = {None: "warning", 60.0: "ok", 4 * 3600.0: "problem"}
+    for age, kind in ages.items():
+        (finding,) = of_list({"ageSeconds": age}, interval=7200.0)
+        assert finding.kind == kind
+
+
 def run(folder: Path, url: str, *more: str, **settings: str) -> Result:
     environment = {
         "SIDECAR_DATA_DIR": str(folder),
@@ -123,7 +141,19 @@ async def test_a_good_machine_is_all_well(tmp_path: Path, store: Store) -> None:
     found = json.loads(result.stdout)
     assert result.exit_code == 0, result.stdout
     assert {finding["about"] for finding in found} >= {"redis", "durability", "clock", "secrets"}
-    assert time.time() > NOW
+
+
+async def test_an_account_that_does_not_answer_is_a_problem(tmp_path: Path, store: Store) -> None:
+    settings = {
+        "SIDECAR_AGORA__APP_ID": "a",
+        "SIDECAR_AGORA__CUSTOMER_ID": "b",
+        "SIDECAR_AGORA__CUSTOMER_SECRET": "c",
+        "SIDECAR_AGORA__BASE_URLS": '["http://127.0.0.1:1"]',
+    }
+    result = await _in_thread(tmp_path, store.url, "--for", "scheduler", **settings)
+    assert result.exit_code == 3
+    assert "problem account: the address list cannot be had" in result.stdout
+    assert "spool" not in result.stdout
 
 
 async def test_what_cannot_be_used_is_one_line_each(tmp_path: Path, store: Store) -> None:
