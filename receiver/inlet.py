@@ -8,6 +8,7 @@ pipelined wait in the socket: aiohttp stops reading while several are parsed and
 
 import asyncio
 import resource
+import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -34,6 +35,8 @@ KEEPALIVE = 30.0
 least 10, for 100 requests a connection."""
 LINGER = 1.0
 """Seconds to read on after a refusal, so that the client sees the answer and not a reset."""
+SEND_BUFFER = 32 * 1024
+"""Bytes of answers that the kernel keeps for one client; megabytes, for one that never reads."""
 OTHER_FILES = 128
 """Open files besides the public port's connections: the store's, the spool's, the ops port's."""
 
@@ -55,6 +58,8 @@ class _Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        if (connection := transport.get_extra_info("socket")) is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         loop = asyncio.get_running_loop()
         self._patience = loop.call_later(self._inlet.headers_timeout, self._give_up)
         self._inlet.opened(self)

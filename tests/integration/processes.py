@@ -42,6 +42,8 @@ class Store:
         self.program = program
         self.folder = folder
         self.options = options
+        self.first: tuple[str, ...] = ()
+        """Arguments before all others: a configuration file."""
         self.process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -53,7 +55,7 @@ class Store:
         (self.folder / "s").unlink(missing_ok=True)
         self.process = subprocess.Popen(
             [
-                *(self.program, "--port", "0", "--unixsocket", str(self.folder / "s")),
+                *(self.program, *self.first, "--port", "0", "--unixsocket", str(self.folder / "s")),
                 *("--save", "", "--dir", str(self.folder), "--logfile", str(self.folder / "log")),
                 *("--maxmemory-policy", "noeviction", *self.options),
             ],

@@ -446,8 +446,9 @@ async def test_pipelined_requests_are_each_answered_in_order(client: TestClient)
 
 async def test_who_never_reads_the_answers_is_cut_off(client: TestClient) -> None:
     wire = request(BODY, b"Content-Length: %d" % len(BODY)) + BODY
-    with socket.create_connection(("127.0.0.1", client.port)) as flood:
+    with socket.socket() as flood:
         flood.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        flood.connect(("127.0.0.1", client.port))
         flood.setblocking(False)
         loop = asyncio.get_running_loop()
 
