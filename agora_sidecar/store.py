@@ -96,7 +96,8 @@ def store_errors() -> Iterator[None]:
     except ResponseError as error:
         text = str(error)
         word = text.split(" ", 1)[0]
-        raise StoreError(word.lower() if word.isupper() else "refused", text) from error
+        kind = "noperm" if word == "ACL" else word.lower()  # Valkey, of a command in a script
+        raise StoreError(kind if word.isupper() else "refused", text) from error
     except RedisClusterException as error:
         # No node answered, each with an error of its own; or keys of different slots
         kind = "refused" if error.__cause__ is None else _unreachable(error)

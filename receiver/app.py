@@ -1,16 +1,18 @@
 """The receiver's composition root: joins the parts, starts and ends them in order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, Protocol
 
 import structlog
 from aiohttp import web
 
 from agora_sidecar import __version__
 from agora_sidecar.process.clock import Clock, SystemClock
-from agora_sidecar.process.serving import background, listening
+from agora_sidecar.process.service_manager import Sockets
+from agora_sidecar.process.serving import GOODBYE, background, listening
 from agora_sidecar.settings import RedisSettings, SourceSettings, StreamSettings
 from agora_sidecar.watch import first_look
 from receiver.assembly import Parts
@@ -25,6 +27,18 @@ Ready = Callable[[dict[str, int]], None]
 """Is told the ports, by name, once everything listens."""
 
 
+class Replace(Protocol):
+    """Puts other sources in force."""
+
+    def __call__(self, sources: Sequence[SourceSettings], *, max_age: float | None) -> None:
+        """At once, and all of them."""
+        ...
+
+
+Reloading = Callable[[Replace], Coroutine[Any, Any, None]]
+"""Work that replaces the sources whenever the settings change; runs beside the rest."""
+
+
 async def run(
     stop: asyncio.Event,
     *,
@@ -34,6 +48,8 @@ async def run(
     settings: ReceiverSettings,
     sources: Sequence[SourceSettings],
     clock: Clock | None = None,
+    sockets: Sockets | None = None,
+    reload: Reloading | None = None,
     on_ready: Ready = lambda _: None,
 ) -> None:
     """Receive until `stop` is set, then finish what is under way.
@@ -45,12 +61,15 @@ async def run(
     parts = Parts(
         data_dir, redis, stream, settings=settings, sources=sources, clock=clock or SystemClock()
     )
+    work = [parts.watch.run(), parts.safety.run(), *parts.more]
+    if reload is not None:
+        work.append(reload(parts.replace))
     try:
         await asyncio.gather(first_look(parts.watch, timeout=FIRST_LOOK), parts.safety.open())
         async with (
-            background(parts.watch.run(), parts.safety.run(), *parts.more),
+            background(*work),
             _ops(parts, settings) as ops,
-            _public(parts, settings) as port,
+            _public(parts, settings, sockets) as port,
         ):
             parts.health.report("listening")
             log.info("receiver.started", version=__version__, listen=port, ops=ops)
@@ -73,7 +92,9 @@ async def _ops(parts: Parts, settings: ReceiverSettings) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def _public(parts: Parts, settings: ReceiverSettings) -> AsyncIterator[int]:
+async def _public(
+    parts: Parts, settings: ReceiverSettings, sockets: Sockets | None
+) -> AsyncIterator[int]:
     async with listening(
         web.ServerRunner(parts.inlet, shutdown_timeout=settings.ack_deadline),
         name="receiver.listen",
@@ -81,5 +102,7 @@ async def _public(parts: Parts, settings: ReceiverSettings) -> AsyncIterator[int
         port=settings.listen.port,
         tls=parts.certificate.context if parts.certificate else None,
         shared=settings.workers > 1,
+        sockets=sockets,
+        goodbye=GOODBYE,
     ) as port:
         yield port

@@ -73,8 +73,15 @@ class Parts:
             on_durability=self.safety.learnt,
         )
         self.health.one_of("redis", "spool")
-        self.inlet = self._inlet(sources)
-        self.ops = self._ops(sources)
+        self._webhook = self._receives(sources)
+        self.inlet = self._inlet(self._webhook)
+        self._status = self._shows(sources)
+        self.ops = self._ops(self._status)
+
+    def replace(self, sources: Sequence[SourceSettings], *, max_age: float | None) -> None:
+        """Put other sources and another age in force, without a restart."""
+        self._webhook.replace(_sources(sources), max_age=max_age)
+        self._status.replace(sources)
 
     def _certificate(self) -> Certificate | None:
         settings, clock = self._settings, self._clock
@@ -109,10 +116,10 @@ class Parts:
             needs_disk=self._settings.durability == "disk",
         )
 
-    def _inlet(self, sources: Sequence[SourceSettings]) -> Inlet:
-        webhook = Webhook(
+    def _receives(self, sources: Sequence[SourceSettings]) -> Webhook:
+        return Webhook(
             path=self._settings.path,
-            sources={source.name: _source(source) for source in sources},
+            sources=_sources(sources),
             max_body=self._settings.max_body,
             max_age=self._settings.max_age,
             inbox=self.inbox,
@@ -121,6 +128,8 @@ class Parts:
             metrics=self._metrics,
             visitors=self._visitors(),
         )
+
+    def _inlet(self, webhook: Webhook) -> Inlet:
         return Inlet(
             webhook.handle,
             max_body=self._settings.max_body,
@@ -138,20 +147,27 @@ class Parts:
         proxies = TrustedProxies(self._settings.trusted_proxies)
         return Visitors(proxies, addresses, hints, policy=policy, metrics=self._metrics)
 
-    def _ops(self, sources: Sequence[SourceSettings]) -> web.Application:
+    def _shows(self, sources: Sequence[SourceSettings]) -> Status:
+        return Status(
+            settings=self._settings,
+            sources=sources,
+            health=self.health,
+            watch=self.watch,
+            safety=self.safety,
+            inbox=self.inbox,
+        )
+
+    def _ops(self, status: Status) -> web.Application:
         return ops_application(
             name="agora-sidecar receiver",
             health=self.health,
             registry=self._registry,
-            status=Status(
-                settings=self._settings,
-                sources=sources,
-                health=self.health,
-                watch=self.watch,
-                safety=self.safety,
-                inbox=self.inbox,
-            ),
+            status=status,
         )
+
+
+def _sources(settings: Sequence[SourceSettings]) -> dict[str, Source]:
+    return {source.name: _source(source) for source in settings}
 
 
 def _source(settings: SourceSettings) -> Source:

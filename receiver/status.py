@@ -12,6 +12,7 @@ from agora_sidecar.watch import StoreWatch
 from receiver.inbox import Inbox
 from receiver.safety import Safety
 from receiver.settings import ReceiverSettings
+from receiver.spool.journal import Facts
 
 
 class Status:
@@ -33,6 +34,10 @@ class Status:
         self._watch = watch
         self._safety = safety
         self._inbox = inbox
+
+    def replace(self, sources: Sequence[SourceSettings]) -> None:
+        """Show these from now on."""
+        self._sources = sources
 
     async def __call__(self) -> dict[str, Any]:
         """What is in force."""
@@ -60,6 +65,6 @@ class Status:
                 "problem": self._safety.problem,
                 "limit": self._settings.spool_limit,
                 "inUse": self._inbox.suspended or not self._inbox.store_suffices,
-                **(msgspec.to_builtins(spool) if spool else {}),
+                **(msgspec.to_builtins(spool) if spool else dict.fromkeys(Facts.__struct_fields__)),
             },
         }

@@ -89,6 +89,7 @@ class Webhook:
         self._visitors = visitors
         self._log = log.bind()  # the module's looks up the configuration at each call
         self._body_timeout = body_timeout
+        self._path = path
         self._paths = _paths(path, sources)
         self._max_body = max_body
         self._max_age = max_age
@@ -96,6 +97,10 @@ class Webhook:
         self._shards = shards
         self._clock = clock
         self._metrics = metrics
+
+    def replace(self, sources: Mapping[str, Source], *, max_age: float | None) -> None:
+        """Go on with these; a request that has begun ends with those it began with."""
+        self._paths, self._max_age = _paths(self._path, sources), max_age
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request of the public port."""

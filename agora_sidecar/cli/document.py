@@ -73,6 +73,11 @@ class Document(Section):
         return (SourceSettings(name="default", secrets=(secret,)),)
 
 
+def reads(process: Process) -> frozenset[str]:
+    """The sections that a process uses."""
+    return _READS[process]
+
+
 def read_document(
     *, environ: Mapping[str, str], file: str = "", processes: Collection[Process] = ()
 ) -> Loaded[Document]:

@@ -5,20 +5,26 @@ Exit codes: 0 ended on SIGTERM or SIGINT · 1 could not run · 2 settings are wr
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import typer
 
 from agora_sidecar.cli.config import ConfigOption, refuse
-from agora_sidecar.cli.document import Document, Process, read_document
-from agora_sidecar.process.logs import configure
-from agora_sidecar.process.serving import ListenError
+from agora_sidecar.cli.document import Document, Process, read_document, reads
+from agora_sidecar.process.clock import SystemClock
+from agora_sidecar.process.logs import configure, set_level
+from agora_sidecar.process.service_manager import Manager, Sockets, handed_over
+from agora_sidecar.process.serving import ListenError, background
 from agora_sidecar.process.serving import run as run_process
 from agora_sidecar.process.settings import Loaded, SettingsError
 from agora_sidecar.process.workers import end_with_supervisor, supervise, worker_number
+
+if TYPE_CHECKING:
+    from receiver.app import Reloading, Replace
 
 log = structlog.get_logger()
 
@@ -32,16 +38,21 @@ def receiver(config: ConfigOption = "") -> None:
     """
     document = _prepare(config, "receiver").document
     number = worker_number()
+    giver = os.getpid() if number is None else os.getppid()
+    sockets = handed_over(os.environ, pid=giver, sole="receiver.listen")
     if number is None and document.receiver.workers > 1:
-        _supervise(document.receiver.workers, config)
+        _supervise(document.receiver.workers, config, sockets)
         return
+    manager, asked = Manager(os.environ, pid=os.getpid()), asyncio.Event()
 
     async def main(stop: asyncio.Event) -> None:
         if number is not None:
             end_with_supervisor(stop)
-        await _receive(_for_worker(document, number or 0), stop)
+        mine = _for_worker(document, number or 0)
+        reload = _reload(document, config, asked)
+        await _receive(mine, stop, manager=manager, sockets=sockets, reload=reload)
 
-    _run(main, fast=True)
+    _run(_told(manager, main), fast=True, reload=asked)
 
 
 def scheduler(config: ConfigOption = "") -> None:
@@ -50,11 +61,12 @@ def scheduler(config: ConfigOption = "") -> None:
     Example: agora-sidecar scheduler --config sidecar.toml
     """
     document = _prepare(config, "scheduler").document
+    manager = Manager(os.environ, pid=os.getpid())
 
     async def main(stop: asyncio.Event) -> None:
-        await _schedule(document, stop)
+        await _schedule(document, stop, manager=manager)
 
-    _run(main)
+    _run(_told(manager, main))
 
 
 def up(config: ConfigOption = "") -> None:
@@ -84,27 +96,57 @@ def _prepare(config: str, *processes: Process) -> Loaded[Document]:
     return loaded
 
 
-def _run(main: Main, *, fast: bool = False) -> None:
+def _told(manager: Manager, main: Main) -> Main:
+    """The same work, with the service manager told how it goes."""
+
+    async def told(stop: asyncio.Event) -> None:
+        async with background(manager.accompany(stop, SystemClock())):
+            await main(stop)
+
+    return told
+
+
+def _reload(document: Document, config: str, asked: asyncio.Event) -> "Reloading":
+    """Reads the settings again whenever `asked` is set, and puts in force what may change."""
+    from receiver.reload import Reload
+
+    def read() -> Document:
+        return read_document(environ=os.environ, file=config, processes=["receiver"]).document
+
+    def reloading(replace: "Replace") -> Coroutine[Any, Any, None]:
+        def apply(found: Document) -> None:
+            replace(found.effective_sources, max_age=found.receiver.max_age)
+            set_level(found.logging.level)
+
+        sections = [*reads("receiver"), "data_dir"]
+        return Reload(document, sections=sections, read=read, apply=apply).run(asked)
+
+    return reloading
+
+
+def _run(main: Main, *, fast: bool = False, reload: asyncio.Event | None = None) -> None:
     from agora_sidecar.cli.embedded import NoServerError
     from receiver.tls import CertificateError
 
     try:
-        run_process(main, fast=fast)
+        run_process(main, fast=fast, reload=reload)
     except* (ListenError, NoServerError, CertificateError) as group:
         for error in _leaves(group):
             typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
 
 
-def _supervise(count: int, config: str) -> None:
+def _supervise(count: int, config: str, sockets: Sockets) -> None:
     arguments = ["receiver", *(["--config", config] if config else [])]
     code = 0
+    # workers say themselves when they are ready
+    manager, asked = Manager(os.environ, pid=os.getpid(), shared=True), asyncio.Event()
 
     async def main(stop: asyncio.Event) -> None:
         nonlocal code
-        code = await supervise(stop, count, arguments)
+        code = await supervise(stop, count, arguments, sockets=sockets, reload=asked)
 
-    _run(main)
+    _run(_told(manager, main), reload=asked)
     if code:
         raise typer.Exit(code)
 
@@ -126,8 +168,19 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     return found
 
 
-async def _receive(document: Document, stop: asyncio.Event) -> None:
+async def _receive(
+    document: Document,
+    stop: asyncio.Event,
+    *,
+    manager: Manager | None = None,
+    sockets: Sockets | None = None,
+    reload: "Reloading | None" = None,
+) -> None:
     from receiver.app import run
+
+    def ready(ports: dict[str, int]) -> None:
+        if manager is not None:
+            manager.ready(f"receives on port {ports['listen']}")
 
     await run(
         stop,
@@ -136,11 +189,20 @@ async def _receive(document: Document, stop: asyncio.Event) -> None:
         stream=document.stream,
         settings=document.receiver,
         sources=document.effective_sources,
+        sockets=sockets,
+        reload=reload,
+        on_ready=ready,
     )
 
 
-async def _schedule(document: Document, stop: asyncio.Event) -> None:
+async def _schedule(
+    document: Document, stop: asyncio.Event, *, manager: Manager | None = None
+) -> None:
     from scheduler.app import run
+
+    def ready(_: dict[str, int]) -> None:
+        if manager is not None:
+            manager.ready("keeps the lists, follows the recordings")
 
     await run(
         stop,
@@ -152,6 +214,7 @@ async def _schedule(document: Document, stop: asyncio.Event) -> None:
         gateway=document.gateway,
         recordings=document.recordings,
         settings=document.scheduler,
+        on_ready=ready,
     )
 
 

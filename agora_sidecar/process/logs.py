@@ -14,12 +14,25 @@ Level = Literal["debug", "info", "warning", "error"]
 _TRACEBACKS = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 
 
+class _Logger(structlog.make_filtering_bound_logger(logging.INFO)):  # type: ignore[misc]
+    """What loggers are made of: a class that drops what is below its level, at no cost."""
+
+
+def set_level(level: Level) -> int:
+    """Write this level and above from now on, by loggers that exist already too."""
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    # loggers keep what they are made of once they were used: what that is made of is exchanged
+    _Logger.__bases__ = (structlog.make_filtering_bound_logger(threshold),)
+    logging.getLogger().setLevel(max(threshold, logging.WARNING))
+    return threshold
+
+
 def configure(*, format: Format = "json", level: Level = "info") -> None:  # noqa: A002 - the setting's name
     """Send structlog's and the libraries' records to standard output in one format.
 
     Event names are short, dotted and never change (`event.stored`); details are fields.
     """
-    threshold = logging.getLevelNamesMapping()[level.upper()]
+    threshold = set_level(level)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -35,7 +48,7 @@ def configure(*, format: Format = "json", level: Level = "info") -> None:  # noq
         )
     structlog.configure(
         processors=[*shared, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        wrapper_class=_Logger,
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
     )

@@ -2,15 +2,25 @@
 
 import asyncio
 import signal
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiohttp import web
 
+from agora_sidecar.process.service_manager import Sockets
+
 BACKLOG = 1024
 """Connections that the kernel accepts before the process does: a burst after a restart."""
-
+QUIET = 0.1
+"""Seconds without a connection after which nobody is expected any more; one that was accepted
+needs a few turns of the loop until it counts."""
+QUIET_TLS = 1.0
+"""The same where a handshake comes first."""
+GOODBYE = 1.0
+"""Seconds in which open connections are told to close; a successor waits for as long."""
 
 CANCEL_AGAIN = 0.2
 """Seconds until a background task that did not end is cancelled again."""
@@ -19,8 +29,9 @@ CANCEL_AGAIN = 0.2
 class ListenError(Exception):
     """Nothing can listen there; the message says where and why."""
 
-    def __init__(self, name: str, host: str, port: int, why: OSError) -> None:
-        super().__init__(f"{name}: cannot listen on {host} port {port}: {why.strerror or why}")
+    def __init__(self, name: str, host: str, port: int, why: OSError | ValueError) -> None:
+        text = (why.strerror or why) if isinstance(why, OSError) else why
+        super().__init__(f"{name}: cannot listen on {host} port {port}: {text}")
 
 
 @asynccontextmanager
@@ -32,38 +43,111 @@ async def listening(
     port: int,
     tls: ssl.SSLContext | None = None,
     shared: bool = False,
+    sockets: Sockets | None = None,
+    goodbye: float = 0.0,
 ) -> AsyncIterator[int]:
     """Serve on this address; yields the port (the system's choice for 0).
 
-    `shared`: other processes may listen there too, and the kernel spreads connections.
+    `shared`: other processes may listen there too, and the kernel spreads connections. `sockets`:
+    what was handed over; one by this setting's name is taken in place of a socket of our own, and
+    then `shared` is of no use: all who have it accept from its one queue.
 
-    Leaving ends it gracefully: no new connections, then what is under way is finished within the
-    runner's `shutdown_timeout`.
+    Leaving ends it gracefully: no new connections (those that wait at a socket that was handed
+    over stay for whoever has it next), each further answer within `goodbye` seconds says
+    `Connection: close`, then what is under way is finished within the runner's `shutdown_timeout`.
 
     Raises:
-        ListenError: the address is taken, not ours, or not allowed. `name` says which setting.
+        ListenError: the address is taken, not ours, or not allowed, or what was handed over is
+            something else. `name` says which setting.
     """
     await runner.setup()
+    taken: socket.socket | None = None
     try:
-        site = web.TCPSite(
-            runner,
-            *(host, port),
-            ssl_context=tls,
-            backlog=BACKLOG,
-            reuse_address=True,
-            reuse_port=shared or None,
-        )
         try:
+            taken = sockets.take(name, host=host, port=port) if sockets else None
+            site = _site(runner, taken, at=(host, port), tls=tls, shared=shared)
             await site.start()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise ListenError(name, host, port, error) from error
+        farewell = _Farewell(runner)
         yield runner.addresses[0][1]
+        await _stop_accepting(site, taken)
+        await farewell.say(goodbye, quiet=QUIET_TLS if tls else QUIET)
     finally:
         await runner.cleanup()
+        if taken is not None:
+            taken.close()  # ours alone: whoever handed it over still listens
 
 
-def run(main: Callable[[asyncio.Event], Awaitable[None]], *, fast: bool = False) -> None:
+def _site(
+    runner: web.BaseRunner,
+    taken: socket.socket | None,
+    *,
+    at: tuple[str, int],
+    tls: ssl.SSLContext | None,
+    shared: bool,
+) -> web.BaseSite:
+    if taken is not None:
+        return web.SockSite(runner, taken, ssl_context=tls, backlog=BACKLOG)
+    return web.TCPSite(
+        runner,
+        *at,
+        ssl_context=tls,
+        backlog=BACKLOG,
+        reuse_address=True,
+        reuse_port=shared or None,
+    )
+
+
+async def _stop_accepting(site: web.BaseSite, taken: socket.socket | None) -> None:
+    if taken is not None:
+        # asyncio loses a connection that it accepted in the turn in which its server closes
+        asyncio.get_running_loop().remove_reader(taken.fileno())
+        for _ in range(3):
+            await asyncio.sleep(0)
+    await site.stop()
+
+
+class _Farewell:
+    """Lets a server's clients know that their connection will not be kept.
+
+    Closing one that is idle, with a request on its way, would cost that request.
+    """
+
+    def __init__(self, runner: web.BaseRunner) -> None:
+        if runner.server is None:
+            raise TypeError("the runner is not set up")
+        self._server = runner.server
+        self._request = self._server.request_factory
+        self._saying = False
+        self._server.request_factory = self._made
+
+    def _made(self, message: Any, *others: Any) -> web.BaseRequest:
+        if self._saying:
+            message = message._replace(should_close=True)
+        return self._request(message, *others)
+
+    async def say(self, seconds: float, *, quiet: float) -> None:
+        """To each that asks once more; until they have gone, at most for so long."""
+        self._saying = True
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        seen = loop.time()
+        while loop.time() < min(end, seen + quiet):
+            await asyncio.sleep(0.02)
+            if self._server.connections:
+                seen = loop.time()
+
+
+def run(
+    main: Callable[[asyncio.Event], Awaitable[None]],
+    *,
+    fast: bool = False,
+    reload: asyncio.Event | None = None,
+) -> None:
     """Run a process until SIGTERM or SIGINT sets the event that `main` is given.
+
+    SIGHUP sets `reload`; without one it ends the process, as is its default.
 
     `fast` takes uvloop where it is installed. Not for a process that starts programs: uvloop loses
     the race with a child that ends before its input is written (RuntimeError, handler is closed).
@@ -74,6 +158,10 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]], *, fast: bool = False)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        if reload is not None:
+            loop.add_signal_handler(signal.SIGHUP, reload.set)
+            # a supervisor starts us with it held back: what came meanwhile comes now
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         await main(stop)
 
     with asyncio.Runner(loop_factory=_fast_loop if fast else None) as runner:

@@ -10,9 +10,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import structlog
+
+from agora_sidecar.process.service_manager import Sockets
 
 log = structlog.get_logger()
 
@@ -43,18 +46,31 @@ def end_with_supervisor(stop: asyncio.Event) -> None:
     asyncio.get_running_loop().add_reader(0, gone)
 
 
-async def supervise(stop: asyncio.Event, count: int, arguments: Sequence[str]) -> int:
+async def supervise(
+    stop: asyncio.Event,
+    count: int,
+    arguments: Sequence[str],
+    *,
+    sockets: Sockets | None = None,
+    reload: asyncio.Event | None = None,
+) -> int:
     """Keep `count` workers running until `stop` is set; the exit code.
 
-    A worker that says that it was started wrongly ends all of them.
+    A worker that says that it was started wrongly ends all of them. `sockets` are passed on to
+    each; when `reload` is set, each gets SIGHUP.
     """
     codes: list[int] = []
+    running: dict[int, asyncio.subprocess.Process] = {}
+    forwarding = asyncio.ensure_future(_forward(reload or asyncio.Event(), running))
 
     async def keep(number: int) -> None:
         pause = SOON
         while not stop.is_set():
             began = time.monotonic()
-            code = await _run(number, arguments, stop)
+            process = await _start(number, arguments, sockets or Sockets())
+            running[number] = process
+            code = await _end(process, stop)
+            del running[number]
             if stop.is_set():
                 codes.append(code)
                 return
@@ -66,20 +82,47 @@ async def supervise(stop: asyncio.Event, count: int, arguments: Sequence[str]) -
             log.error("worker.died", worker=number, code=code, again_in=pause)
             await _sleep(pause, stop)
 
-    await asyncio.gather(*(keep(number) for number in range(count)))
+    try:
+        await asyncio.gather(*(keep(number) for number in range(count)))
+    finally:
+        forwarding.cancel()
     return max((abs(code) for code in codes), default=0) and (USAGE if USAGE in codes else 1)
 
 
-async def _run(number: int, arguments: Sequence[str], stop: asyncio.Event) -> int:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "agora_sidecar",
-        *arguments,
-        stdin=asyncio.subprocess.PIPE,
-        env=os.environ | {WORKER: str(number)},
-    )
+async def _forward(
+    reload: asyncio.Event, running: Mapping[int, asyncio.subprocess.Process]
+) -> None:
+    while True:
+        await reload.wait()
+        reload.clear()
+        for process in list(running.values()):
+            with suppress(ProcessLookupError):
+                process.send_signal(signal.SIGHUP)
+
+
+async def _start(
+    number: int, arguments: Sequence[str], sockets: Sockets
+) -> asyncio.subprocess.Process:
+    # a SIGHUP before the worker listens to it would end it: it inherits the signal held back. (The
+    # program is started before anything else runs on this loop, so several starts do not mix.)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "agora_sidecar",
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            env=os.environ | sockets.environment(pid=os.getpid()) | {WORKER: str(number)},
+            pass_fds=sockets.descriptors,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     log.info("worker.started", worker=number, pid=process.pid)
+    return process
+
+
+async def _end(process: asyncio.subprocess.Process, stop: asyncio.Event) -> int:
     ended = asyncio.ensure_future(process.wait())
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)

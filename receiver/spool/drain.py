@@ -184,13 +184,15 @@ class Drain:
 
     async def _not_there(self, rows: Sequence[Row]) -> list[Row]:
         """All but those that outlived their mark and are on the stream."""
-        # a tenth early: marks must not end between this look and the append
-        limit = int(self._clock.now() * 1000) - self._window_ms * 9 // 10
-        old = [row for row in rows if row.received_ms < limit and row.item is not None]
+        now = int(self._clock.now() * 1000)
+        # a tenth early: marks must not end between this look and the append. What arrived in the
+        # future arrived before the clock was set back, nobody knows how long ago
+        young = range(now - self._window_ms * 9 // 10, now + 1)
+        old = [row for row in rows if row.received_ms not in young and row.item is not None]
         there: dict[str, set[tuple[str, str]]] = {}
         for stream in {row.item.stream for row in old if row.item}:
             since = min(row.received_ms for row in old if row.item and row.item.stream == stream)
-            there[stream] = await self._store.find(stream, since_ms=since)
+            there[stream] = await self._store.find(stream, since_ms=min(since, now))
         return [row for row in rows if row not in old or not _is_in(row, there)]
 
     async def _put_aside(self, rows: Sequence[Row]) -> None:

@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from agora_sidecar.cli.app import application
-from tests.deploy.units import PROCESSES, settings, unit
+from receiver.settings import ReceiverSettings
+from tests.deploy.units import PROCESSES, settings, socket_unit, unit
 
 COMPLETE = """
 [receiver]
@@ -41,6 +42,8 @@ HARDENED = {
     "RestrictSUIDSGID": "yes",
     "SystemCallArchitectures": "native",
     "Restart": "always",
+    "Type": "notify",
+    "LimitCORE": "0",
     "UMask": "0077",
 }
 
@@ -130,21 +133,48 @@ def test_the_start_is_a_command_of_ours(process: str, config: Path) -> None:
     assert "colour: " in done.stderr  # it came as far as reading its settings
 
 
+def test_the_receivers_port_is_held_for_it_where_its_settings_say() -> None:
+    held = settings("receiver", "Socket")
+    assert held["ListenStream"] == [str(ReceiverSettings().listen)]
+    assert held["FileDescriptorName"] == ["receiver.listen"]
+    assert held["TriggerLimitIntervalSec"] == ["0"]
+    [wanted], [after] = (settings("receiver", "Unit")[key] for key in ("Wants", "After"))
+    name = socket_unit("receiver").name
+    assert name in wanted.split() and name in after.split()
+    assert settings("receiver", "Install")["Also"] == [name]
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_a_process_that_hangs_is_ended_and_says_where_it_hung(process: str) -> None:
+    service = settings(process)
+    [patience] = service["WatchdogSec"]
+    assert int(patience.removesuffix("s")) >= 30  # more than any pause that is legitimate
+    assert "PYTHONFAULTHANDLER=1" in " ".join(service["Environment"]).split()
+
+
+def test_a_reload_checks_the_settings_before_the_receiver_is_told() -> None:
+    check, tell = settings("receiver")["ExecReload"]
+    assert [check] == settings("receiver")["ExecStartPre"]
+    assert shlex.split(tell)[1:] == ["-HUP", "$MAINPID"]
+
+
 @pytest.mark.integration
 @systemd_analyze
 @pytest.mark.parametrize("process", PROCESSES)
 def test_systemd_accepts_the_unit(process: str, tmp_path: Path) -> None:
     copied = tmp_path / unit(process).name
-    text = unit(process).read_text()
-    # it looks for the program, which is installed elsewhere here
-    copied.write_text(text.replace("/opt/agora-sidecar", sys.prefix))
+    for file in (unit(process), socket_unit(process)):
+        if file.exists():
+            # it looks for the program, which is installed elsewhere here
+            text = file.read_text().replace("/opt/agora-sidecar", sys.prefix)
+            (tmp_path / file.name).write_text(text)
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", copied],
+        ["systemd-analyze", "verify", "--man=no", *tmp_path.iterdir()],
         capture_output=True,
         text=True,
         check=False,
     )
-    about_ours = [line for line in done.stderr.splitlines() if copied.name in line]
+    about_ours = [line for line in done.stderr.splitlines() if copied.stem in line]
     assert (done.returncode, about_ours) == (0, [])
 
 

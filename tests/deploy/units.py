@@ -10,11 +10,16 @@ def unit(process: str) -> Path:
     return FOLDER / f"agora-sidecar-{process}.service"
 
 
+def socket_unit(process: str) -> Path:
+    return FOLDER / f"agora-sidecar-{process}.socket"
+
+
 def settings(process: str, section: str = "Service") -> dict[str, list[str]]:
-    """The values of each key of a section."""
+    """The values of each key of a section of the process's service, or of its socket."""
     found: dict[str, list[str]] = {}
     current = ""
-    for line in unit(process).read_text().splitlines():
+    file = socket_unit(process) if section == "Socket" else unit(process)
+    for line in file.read_text().splitlines():
         if line.startswith("["):
             current = line.strip("[]")
         elif current == section and line and not line.startswith("#"):

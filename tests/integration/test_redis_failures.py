@@ -1,13 +1,12 @@
 """What else a store can do to a receiver, each done to a real one: every answer is 200, and in the
 end every notice is on the stream once. (Killed, stopped, full, read-only, forgetful: beside
-`test_receiver_process`; slow and cut at any byte: `tests/faults`.)
+`test_receiver_process`; slow and cut at any byte: `tests/faults`; more of these, over more servers:
+`test_store_failures`.)
 """
 
 import asyncio
-import json
 import shutil
 import signal
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,10 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from agora_sidecar.cli.demo.stage import free_ports
 from agora_sidecar.store import connect
 from tests.integration.processes import Sidecar, Store, get, sidecar, until
-from tests.integration.test_doors import issue
 from tests.integration.test_receiver_process import (
     ALWAYS,
     ids,
@@ -173,32 +170,3 @@ async def test_a_store_that_came_back_with_an_older_file_is_healed(tmp_path: Pat
 
 async def _stored(receiver: Sidecar, number: int) -> bool:
     return (await send(receiver, notice(number)))[1] in {"stored", "duplicate"}
-
-
-async def test_a_store_behind_tls_is_checked_by_its_authority(tmp_path: Path) -> None:
-    issue(tmp_path, "redis")
-    (tmp_path / "other").mkdir()
-    issue(tmp_path / "other", "other")
-    port = free_ports().gateway
-    tls = ("--tls-port", str(port), "--tls-auth-clients", "no")
-    files = ("--tls-cert-file", f"{tmp_path}/cert.pem", "--tls-key-file", f"{tmp_path}/key.pem")
-    if not _has_tls():
-        pytest.skip("this redis-server was built without TLS")
-    async with running(*tls, *files) as store:
-        url = f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={tmp_path}"
-        async with sidecar(
-            "receiver", tmp_path / "right", f"{url}/cert.pem", ready="/readyz"
-        ) as receiver:
-            assert await send(receiver, notice(1)) == (200, "stored")
-        async with sidecar("receiver", tmp_path / "wrong", f"{url}/other/cert.pem") as receiver:
-            await until(lambda: receiver.said("receiver.started"))
-            assert await send(receiver, notice(2)) == (200, "spooled")
-            await until(lambda: receiver.said("store.lost"))
-            found = json.loads((await get(receiver.ports.receiver_ops, "/readyz"))[1])
-            assert "certificate" in found["dependencies"]["redis"]["why"].lower()
-        assert await ids(store) == [b"n-1"]
-
-
-def _has_tls() -> bool:
-    linked = subprocess.run(["ldd", REDIS], capture_output=True, text=True, check=False).stdout
-    return "libssl" in linked

@@ -133,6 +133,16 @@ async def test_what_the_store_may_forget_stays_as_a_copy_for_a_while(
     assert await world.facts() == (0, 0)
 
 
+async def test_a_clock_that_was_set_back_does_not_double_what_is_on_the_stream(
+    world: World, clock: FakeClock
+) -> None:
+    await world.put("there")
+    clock.jump_for_test(-10 * 86400.0)
+    world.store.streams = {"events": {("/agora/main", "there")}}  # and its mark has ended
+    await world.drained()
+    assert world.store.stored == []
+
+
 @pytest.mark.parametrize("jump", [-10 * 86400.0, 10 * 86400.0])
 async def test_a_clock_that_jumps_drops_no_copy_early_and_keeps_none_for_ever(
     world: World, clock: FakeClock, jump: float
