@@ -1,180 +1,160 @@
-# ruff: noqa: T201, S310 - a program for people, on loopback
-"""What one acknowledged event costs the receiver, beside an empty aiohttp handler, in one run.
+"""What the receiver costs, how soon it answers, what it holds, and how that grows; all on loopback.
 
-    make bench ARGS="--seconds 3 --rounds 3 --fsync"
+    make bench                              CPU of an event, beside an empty handler
+    make bench ARGS="latency"               answers at a fixed rate, also with the store stopped
+    make bench ARGS="memory"                resident memory, and how soon it is ready
+    make bench ARGS="growth --quick"        the same costs with a long stream
+    make bench ARGS="all --write"           everything, and docs/measured.md
 
-Each server in turn gets the same signed, unique notifications over 64 connections; what counts is the
-CPU time (user and system, all threads) of the server's process for each 200. Wall-clock figures of a
-shared machine are noise: compare the ratio. Every 200 is looked for on the stream.
+Ends with 0 only if every acknowledged event was on the stream exactly once. No time decides that.
 """
 
 import argparse
 import asyncio
-import contextlib
 import json
 import os
-import random
-import statistics
-import subprocess
+import signal
 import sys
-import tempfile
-import time
-import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-from agora_sidecar.agora.signatures import sign
-from agora_sidecar.cli.demo.stage import free_ports
-from agora_sidecar.cli.embedded import EmbeddedStore
-from agora_sidecar.store import connect
+from agora_sidecar.cli.embedded import NoServerError
+from tests.bench import cost, growth, latency, memory, report
+from tests.bench.say import say
+from tests.bench.world import Cores, conditions, others, pin
 
-SECRET = "bench"
-CONNECTIONS = 64
-TICK = os.sysconf("SC_CLK_TCK")
-EMPTY = """
-import sys
-import uvloop
-from aiohttp import web
-async def handle(request):
-    await request.read()
-    return web.Response(body=b'{"status":"stored"}', content_type="application/json")
-app = web.Application()
-app.router.add_post("/ncs", handle)
-app.router.add_get("/readyz", handle)
-web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print=None,
-            loop=uvloop.new_event_loop())
-"""
+PARTS: dict[str, ModuleType] = {
+    "cost": cost,
+    "latency": latency,
+    "memory": memory,
+    "growth": growth,
+}
+COMMAND = "python -m tests.bench all --write"
+LIMIT = 1800.0
+"""Seconds after which a measurement is ended, whatever it waits for."""
 
 
-@dataclass(frozen=True)
-class Round:
-    """One server's round: CPU microseconds for each 200, 200s a second, whether the stream is right."""
-
-    cpu_us: float
-    per_second: float
-    exact: bool
-
-
-def request_for(number: int, rng: random.Random) -> bytes:
-    now = int(time.time() * 1000)
-    body = json.dumps(
-        {
-            "noticeId": f"{rng.getrandbits(128):032x}",
-            "productId": 3,
-            "eventType": 42,
-            "notifyMs": now,
-            "payload": {
-                "cname": f"room-{number % 500}",
-                "uid": "527841",
-                "sid": f"{rng.getrandbits(128):032x}",
-                "sequence": number % 20,
-                "sendts": now - 30,
-                "serviceType": 1,
-                "details": {"msgName": "recorder_slice_start", "streamUid": "0"},
-            },
-        }
-    ).encode()
-    headers = "".join(f"{name}: {value}\r\n" for name, value in sign(SECRET.encode(), body).items())
-    head = f"POST /ncs HTTP/1.1\r\nHost: bench\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
-    return head.encode() + body
-
-
-async def drive(port: int, requests: list[bytes], seconds: float) -> tuple[int, float]:
-    """200s, and the seconds they took."""
-    left, good = iter(requests), 0
-    end = time.monotonic() + seconds
-
-    async def one_connection() -> None:
-        nonlocal good
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for request in left:
-            if time.monotonic() > end:
-                break
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-            await reader.readexactly(length)
-            good += head.startswith(b"HTTP/1.1 200")
-        writer.close()
-
-    began = time.monotonic()
-    await asyncio.gather(*(one_connection() for _ in range(CONNECTIONS)))
-    return good, time.monotonic() - began
-
-
-def cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
-
-
-async def ready(url: str) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            with contextlib.suppress(OSError):
-                await asyncio.to_thread(lambda: urllib.request.urlopen(url).close())
-                return
-            await asyncio.sleep(0.05)
-
-
-async def one_round(name: str, requests: list[bytes], *, seconds: float, fsync: bool) -> Round:
-    ports = free_ports()
-    with tempfile.TemporaryDirectory(prefix="as-bench-") as folder:
-        store = EmbeddedStore(Path(folder) / "store", fsync=fsync)
-        url = await store.start()
-        command, probe = [sys.executable, "-c", EMPTY, str(ports.receiver)], ports.receiver
-        if name == "receiver":
-            config = Path(folder) / "sidecar.toml"
-            config.write_text(
-                f'data_dir = "{folder}"\n[redis]\nurl = "{url}"\n[receiver]\n'
-                f'listen = "127.0.0.1:{ports.receiver}"\n'
-                f'ops_listen = "127.0.0.1:{ports.receiver_ops}"\nsecret = "{SECRET}"\n'
-                f'durability = "{"disk" if fsync else "memory"}"\n[logging]\nlevel = "error"\n'
-            )
-            command = [sys.executable, "-m", "agora_sidecar", "receiver", "--config", str(config)]
-            probe = ports.receiver_ops
-        server = subprocess.Popen(command)
-        try:
-            await ready(f"http://127.0.0.1:{probe}/readyz")
-            before = cpu(server.pid)
-            good, took = await drive(ports.receiver, requests, seconds)
-            spent = cpu(server.pid) - before
-            client = connect(url)
-            stored = await client.xlen("{ncs}:events")
-            await client.aclose()
-        finally:
-            server.terminate()
-            server.wait(10)
-            await store.stop()
-    return Round(spent / good * 1e6, good / took, name == "empty" or stored == good)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    shape: Any = argparse.RawTextHelpFormatter
+    top = argparse.ArgumentParser(
+        prog="python -m tests.bench", description=__doc__, formatter_class=shape
     )
-    parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--fsync", action="store_true", help="the store forces each write to disk")
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    rng = random.Random(options.seed)
-    requests = [request_for(number, rng) for number in range(int(options.seconds * 12_000))]
-    rounds: dict[str, list[Round]] = {"empty": [], "receiver": []}
-    for number in range(options.rounds):
-        for name, results in rounds.items():
-            print(f"round {number + 1} of {options.rounds}: {name} …", file=sys.stderr)
-            results.append(
-                asyncio.run(one_round(name, requests, seconds=options.seconds, fsync=options.fsync))
-            )
-    floor = statistics.median(r.cpu_us for r in rounds["empty"])
-    print(f"{'server':<10}{'CPU us/event':>14}{'x empty':>9}{'200s/s':>9}  exactly once")
-    for name, results in rounds.items():
-        cost = statistics.median(r.cpu_us for r in results)
-        rate = statistics.median(r.per_second for r in results)
-        exact = "yes" if all(r.exact for r in results) else "NO"
-        print(f"{name:<10}{cost:>14.1f}{cost / floor:>9.2f}{rate:>9.0f}  {exact}")
-    sys.exit(0 if all(r.exact for results in rounds.values() for r in results) else 1)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    for name, part in PARTS.items():
+        says = str(part.__doc__)
+        one = commands.add_parser(
+            name,
+            help=says.splitlines()[0],
+            description=says,
+            epilog=f"Example: {part.EXAMPLE}",
+            formatter_class=shape,
+        )
+        part.arguments(one)
+        one.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    says = "Everything in turn, each with its defaults; with --write into docs/measured.md."
+    one = commands.add_parser(
+        "all", help=says, description=says, epilog=f"Example: {COMMAND}", formatter_class=shape
+    )
+    one.add_argument("--write", action="store_true", help="docs/measured.md and its picture")
+    one.add_argument("--quick", action="store_true", help="everything shorter and smaller")
+    one.add_argument(
+        "--from",
+        dest="known",
+        type=Path,
+        metavar="FILE",
+        help="a report of --json: measure nothing anew",
+    )
+    one.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    return top
+
+
+QUICK = {
+    "cost": ["--seconds", "1", "--rounds", "1"],
+    "latency": ["--seconds", "4"],
+    "memory": ["--events", "20000", "--rounds", "2"],
+    "growth": ["--quick"],
+}
+
+
+async def one(name: str, words: list[str], cores: Cores) -> dict[str, Any]:
+    """Measure one part, given its arguments."""
+    options = parser().parse_args([name, *words])
+    result: dict[str, Any] = await PARTS[name].measure(options, cores)
+    return result
+
+
+async def everything(options: argparse.Namespace, cores: Cores) -> dict[str, Any]:
+    """All parts, as one report."""
+    if options.known:
+        known: dict[str, Any] = json.loads(options.known.read_text())
+        if missing := {"conditions", "cost_fsync", *PARTS} - known.keys():
+            raise RuntimeError(f"{options.known} is not a report of `all`: no {min(missing)}")
+        return known
+    command = COMMAND + (" --quick" if options.quick else "")
+    result: dict[str, Any] = {"conditions": await conditions(cores) | {"command": command}}
+    busy = set(result["conditions"]["busy"])
+    for name in PARTS:
+        busy.update(others())
+        words = QUICK[name] if options.quick else []
+        result[name] = await one(name, words, cores)
+        if name == "cost":
+            result["cost_fsync"] = await one(name, [*words, "--fsync"], cores)
+    result["conditions"]["busy"] = sorted(busy | others())
+    return result
+
+
+async def run(options: argparse.Namespace) -> bool:
+    """Measure, print, write; whether everything was right."""
+    ours = asyncio.current_task()
+    assert ours is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ours.cancel)
+    cores = Cores.split()
+    say(str(cores))
+    pin(os.getpid(), cores.others)
+    async with asyncio.timeout(LIMIT):
+        if options.command == "all":
+            result = await everything(options, cores)
+            parts = {
+                key: PARTS[key.removesuffix("_fsync")] for key in result if key != "conditions"
+            }
+            text = report.render(result, parts)
+            good = all(part.right(result[key]) for key, part in parts.items())
+        else:
+            part = PARTS[options.command]
+            result = await part.measure(options, cores)
+            text, good = part.show(result), part.right(result)
+    print(text)  # noqa: T201 - a program for people
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1))
+    if options.command == "all" and options.write:
+        report.write(text, result)
+    return good
+
+
+def main() -> int:
+    """0: everything was right; 1: it was not; 2: it could not be measured; 130: interrupted."""
+    words = sys.argv[1:]
+    if not words or (words[0] not in {*PARTS, "all", "-h", "--help"}):
+        words = ["cost", *words]
+    options = parser().parse_args(words)
+    try:
+        return 0 if asyncio.run(run(options)) else 1
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        say("interrupted")
+        return 130
+    except (
+        NoServerError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        ExceptionGroup,
+    ) as error:  # TimeoutError is an OSError
+        say(f"error: {str(error) or type(error).__name__}")
+        return 2
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
