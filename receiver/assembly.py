@@ -64,7 +64,6 @@ class Parts:
         writer = Writer(self.client, dedupe_window=stream.dedupe_window)
         self.safety = self._safety(writer, data_dir / "spool")
         self.inbox = self._inbox(writer)
-        self.safety.serve(self.inbox)
         self.watch = StoreWatch(
             self.client,
             health=self.health,
@@ -72,6 +71,7 @@ class Parts:
             anew=LOOK_ANEW,
             on_durability=self.safety.learnt,
         )
+        self.safety.serve(self.inbox, store_is_there=lambda: self.watch.durability is not None)
         self.health.one_of("redis", "spool")
         self._webhook = self._receives(sources)
         self.inlet = self._inlet(self._webhook)

@@ -29,6 +29,8 @@ MAX_BATCH = 256
 """Events. Keeps one script below a few milliseconds, during which the store serves nobody else."""
 MAX_WAITING = 10_000
 """Events. The number of connections is the tighter bound."""
+MAX_COPYING = 64
+"""Batches whose copies wait for the disk; one that hangs must not fill the memory."""
 SPOOLED = "spooled"
 ANSWERS = {
     Outcome.STORED: "stored",
@@ -251,6 +253,11 @@ class Inbox:
             _refuse(ticket, StoreError("timeout", "neither store nor spool answered in time"))
 
     def _copy(self, items: Sequence[tuple[Append, int]]) -> None:
+        if len(self._copying) >= MAX_COPYING:
+            log.warning(
+                "inbox.not_copied", kind="slow", why="the disk is behind", events=len(items)
+            )
+            return
         task = asyncio.create_task(self._write_copies(items))
         self._copying.add(task)
         task.add_done_callback(self._copying.discard)

@@ -5,6 +5,8 @@ spool and whatever gives it, and the files of processes that are gone, back to t
 """
 
 import asyncio
+import math
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -71,6 +73,7 @@ class Safety:
         self._slot: Slot | None = None
         self._inbox: Inbox | None = None
         self._copies = Copies(0)
+        self._store_is_there: Callable[[], bool] = lambda: False
         self._identity = ""
         self._spool_there: bool | None = None
         self._offering: asyncio.Task[None] | None = None
@@ -89,10 +92,15 @@ class Safety:
         """This process's file."""
         return self._slot.path if self._slot else None
 
-    def serve(self, inbox: Inbox) -> None:
+    def serve(self, inbox: Inbox, *, store_is_there: Callable[[], bool]) -> None:
         """Tell this inbox how safe the store is, and give the spool back beside it."""
         self._inbox = inbox
+        self._store_is_there = store_is_there
         self._drain = self._drain_of(self.spool, inbox)
+
+    def keep(self) -> float:
+        """Seconds that copies are kept; for ever while the store is away: it may have forgotten."""
+        return self._copies.keep if self._store_is_there() else math.inf
 
     async def open(self) -> None:
         """Open the spool; without one the receiver depends on the store alone, and says so."""
@@ -156,7 +164,7 @@ class Safety:
         return Drain(
             spool,
             self._store,
-            keep=lambda: self._copies.keep,
+            keep=self.keep,
             window=self._window,
             clock=self._clock,
             metrics=self._metrics,

@@ -7,6 +7,7 @@ notices are remembered is looked for in the stream before it is appended.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
@@ -59,7 +60,8 @@ class Live(Protocol):
 
 
 class Drain:
-    """Gives one spool's rows back. `keep()` is how long copies are kept, in seconds, 0 for not.
+    """Gives one spool's rows back. `keep()` is how long copies are kept, in seconds, 0 for not,
+    infinite while the store is away.
 
     `live` is told when the store took something: it works again. `on_look` is told, about every
     second, what the file holds, or why it does not say.
@@ -148,7 +150,8 @@ class Drain:
         self._tidy_at = self._clock.monotonic() + TIDY
         problem = ""
         try:
-            before = int((self._clock.monotonic() - self._keep()) * 1000)
+            keep = self._keep()
+            before = 0 if keep == math.inf else int((self._clock.monotonic() - keep) * 1000)
             self.facts = await self._spool.tidy(copies_before=before)
         except JournalError as error:
             self.facts, problem = None, str(error)

@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from agora_sidecar.process.health import Health
 from agora_sidecar.store import Durability, StoreError
 from agora_sidecar.stream import Append
+from receiver.inbox import Inbox
 from receiver.metrics import ReceiverMetrics
+from receiver.safety import Safety
 from receiver.spool.adoption import Adoption
 from receiver.spool.copies import Copies, copies_for
 from receiver.spool.drain import BATCH, Drain
@@ -168,6 +171,43 @@ async def test_an_old_body_of_the_quarantine_is_never_taken_for_another(
     world.store.streams = {"quarantine": {("/agora/main", "")}}
     await world.drained()
     assert world.store.stored == [b"no json"]
+
+
+async def test_no_copy_is_dropped_while_the_store_is_away(
+    world: World, clock: FakeClock, tmp_path: Path
+) -> None:
+    """Killed just after it took an event, and away for longer than copies are kept."""
+    there = True
+    safety = Safety(
+        world.store,
+        folder=tmp_path / "safety",
+        limit=1 << 24,
+        shadow=30.0,
+        window=WINDOW,
+        durability="disk",
+        health=Health(clock),
+        clock=clock,
+        metrics=ReceiverMetrics(CollectorRegistry()),
+    )
+    inbox = Inbox(
+        world.store,
+        safety.spool,
+        metrics=world.metrics,
+        clock=clock,
+        deadline=8.0,
+        hedge_after=2.0,
+    )
+    safety.serve(inbox, store_is_there=lambda: there)
+    safety.learnt(found("redis-memory"))
+    assert safety.keep() == 10.0
+    there = False
+    world.keep = safety.keep()
+    await world.put("a")
+    await world.drained()
+    clock.advance(3600.0)
+    await world.drain.tidy()
+    assert await world.facts() == (0, 1)
+    await safety.close()
 
 
 async def test_copies_of_an_earlier_run_are_offered_again(world: World) -> None:
