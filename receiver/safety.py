@@ -29,6 +29,8 @@ log = structlog.get_logger()
 
 OPEN_WITHIN = 3.0
 """Seconds that a start waits for the spool's disk."""
+LOOK_WITHIN = 1.0
+"""Seconds that a look from outside waits for the disk."""
 CLOSE_WITHIN = 5.0
 """Seconds to give back, at the end, what is waiting; the rest is given back at the next start."""
 
@@ -111,6 +113,12 @@ class Safety:
             self._looked(None, f"the disk did not answer within {OPEN_WITHIN:g} s")
         except JournalError as error:
             self._looked(None, str(error))
+
+    async def look(self) -> None:
+        """See now what is in the spool; a disk that hangs is waited for a moment only."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_WITHIN):
+                await self._drain.tidy()
 
     async def run(self) -> None:
         """Give back, and adopt, for ever."""

@@ -41,6 +41,7 @@ class Status:
 
     async def __call__(self) -> dict[str, Any]:
         """What is in force."""
+        await self._safety.look()
         found = self._watch.durability
         spool = self._safety.facts
         return {

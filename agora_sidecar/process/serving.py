@@ -186,6 +186,9 @@ async def background(*work: Awaitable[None]) -> AsyncIterator[None]:
             yield
         finally:
             await end(tasks)
+            for item in work:
+                if asyncio.iscoroutine(item):
+                    item.close()  # one that the end met before its first step
 
 
 async def end(tasks: Iterable["asyncio.Task[None]"]) -> None:

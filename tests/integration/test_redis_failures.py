@@ -9,7 +9,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -57,8 +57,14 @@ def kinds(receiver: Sidecar) -> set[str]:
 
 
 async def settled(receiver: Sidecar, store: Store, count: int) -> None:
+    expected = sorted(f"n-{n}".encode() for n in range(1, count + 1))
+
+    async def all_there() -> bool:
+        return sorted(await ids(store)) == expected
+
+    await until(all_there, seconds=10)
     await until(lambda: spool_is_empty(receiver), seconds=10)
-    assert sorted(await ids(store)) == sorted(f"n-{n}".encode() for n in range(1, count + 1))
+    assert await all_there()
 
 
 async def test_a_store_whose_disk_refuses_snapshots(tmp_path: Path) -> None:
@@ -83,7 +89,14 @@ async def _save_failed(store: Store) -> bool:
 async def test_a_store_that_is_still_loading(tmp_path: Path) -> None:
     """Says so to every command, as Redis does while it reads its file."""
 
+    open_ones: list[asyncio.StreamWriter] = []
+
     async def loading(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        open_ones.append(writer)
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            await answer(reader, writer)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while head := await reader.readline():
             words = []
             for _ in range(int(head[1:])):
@@ -93,7 +106,6 @@ async def test_a_store_that_is_still_loading(tmp_path: Path) -> None:
                 writer.write(b"+OK\r\n")
             else:
                 writer.write(b"-LOADING Redis is loading the dataset in memory\r\n")
-        writer.close()
 
     async with running() as store:
         store.send(signal.SIGKILL)
@@ -104,6 +116,10 @@ async def test_a_store_that_is_still_loading(tmp_path: Path) -> None:
             assert await send(receiver, notice(1)) == (200, "spooled")
             assert receiver.said("store.lost")[0]["kind"] == "loading"
             server.close()
+            for writer in open_ones:
+                writer.close()
+                with suppress(ConnectionError):
+                    await writer.wait_closed()
             await server.wait_closed()
             await store.start()
             await settled(receiver, store, 1)

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -361,3 +362,13 @@ def test_an_ear_that_is_full_is_no_harm() -> None:
         manager = Manager({"NOTIFY_SOCKET": f"{folder}/n"}, pid=7)
         for _ in range(2000):
             manager.say("again")
+
+
+async def test_background_work_that_never_began_is_no_warning() -> None:
+    async def work() -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(ExceptionGroup):  # a warning is an error in these tests
+        async with background(work()):
+            raise RuntimeError("at once")
+    gc.collect()
