@@ -31,7 +31,7 @@ NOTES = {
     "are missing on the stream, or there more than once, after the spool was empty.",
     "memory": "Store with every write forced to disk, default settings.",
     "growth": 'Store without AOF, `durability = "memory"`; median of five rounds at each length.\n'
-    "The dearest round is where the store doubles its table of keys: every command then moves a part of it.",
+    "The dearest round is probably where the store doubles its table of keys: every command then moves a part of it.",
 }
 
 
