@@ -35,7 +35,8 @@ class Finding:
 
     def line(self) -> str:
         """For people."""
-        return f"{self.kind:<8}{self.about}: {self.text}" + (f". {self.cure}" if self.cure else "")
+        text = f"{self.kind:<8}{self.about}: {self.text.rstrip('.')}"
+        return f"{text}. {self.cure[0].upper()}{self.cure[1:]}" if self.cure else text
 
     def shown(self) -> dict[str, Any]:
         """For programs."""
