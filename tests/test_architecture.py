@@ -115,6 +115,10 @@ def length(function: Function) -> int:
     return lines
 
 
+IN_CONTAINERS = ("mountPath: /tmp", '"/tmp:mode')
+"""Places in a container, not on a machine."""
+
+
 def texts() -> Iterator[tuple[str, str]]:
     """Every file that is or would be committed, except the tests that look for such names."""
     listed = subprocess.run(
@@ -132,7 +136,12 @@ def texts() -> Iterator[tuple[str, str]]:
 
 
 def test_the_repository_names_no_place_of_one_machine() -> None:
-    found = {name: hit.group() for name, text in texts() if (hit := ELSEWHERE.search(text))}
+    found = {}
+    for name, text in texts():
+        for inside in IN_CONTAINERS:
+            text = text.replace(inside, "")  # noqa: PLW2901 - the same text, less what is allowed
+        if hit := ELSEWHERE.search(text):
+            found[name] = hit.group()
     assert found == {}
 
 
