@@ -59,7 +59,7 @@ class Answers:
 
     def __call__(self, request: web.BaseRequest, status: int, text: str) -> web.StreamResponse:
         """The answer to a request that may be followed by others on its connection."""
-        if request.version != HttpVersion11 or not request.keep_alive:
+        if request.version != HttpVersion11 or not request.keep_alive or request.method == "HEAD":
             return plain(status, text)
         ready = self._ready.get((status, text))
         if ready is None:

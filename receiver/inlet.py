@@ -118,6 +118,8 @@ class Inlet(web.Server):
             writer: AbstractStreamWriter,
             task: "asyncio.Task[None]",
         ) -> web.BaseRequest:
+            if message.chunked:  # the parser takes its last trailer for the next request's header
+                message = message._replace(should_close=True)
             return web.BaseRequest(
                 message, payload, protocol, writer, task, loop, client_max_size=max_body
             )

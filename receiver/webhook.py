@@ -23,7 +23,7 @@ from hashlib import sha256
 
 import structlog
 from aiohttp import web
-from aiohttp.http import HttpProcessingError
+from aiohttp.http import HttpProcessingError, HttpVersion11
 
 from agora_sidecar.agora.errors import NotificationError, SignatureError, UnreadableError
 from agora_sidecar.agora.notifications import Notification, payload_bytes, read_notification
@@ -215,7 +215,7 @@ class Webhook:
 
 def _go_on(request: web.BaseRequest) -> None:
     """`Expect: 100-continue`: the client waits for this before it sends the body."""
-    expected = request.headers.get("Expect", "")
+    expected = request.headers.get("Expect", "") if request.version >= HttpVersion11 else ""
     if expected.lower() == "100-continue" and request.transport is not None:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     elif expected:

@@ -11,7 +11,7 @@ import pytest
 from tests.bench.__main__ import parser
 from tests.bench.latency import percentile
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(90)]
 
 
 async def bench(*words: str, report: Path) -> Any:

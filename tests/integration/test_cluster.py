@@ -258,6 +258,7 @@ async def noticed(node: Node, flag: str) -> bool:
     )
 
 
+@pytest.mark.slow
 async def test_a_cluster_that_refuses_all_when_one_is_gone_comes_back_by_itself(
     cluster: Cluster, client: Redis
 ) -> None:
@@ -316,6 +317,7 @@ async def test_a_node_that_hangs_delays_nobody_beyond_the_deadline(uncovered: Cl
         await until(uncovered.whole)
 
 
+@pytest.mark.slow
 async def test_a_cluster_whose_addresses_all_changed_is_found_where_it_was_configured(
     tmp_path: Path,
 ) -> None:

@@ -214,6 +214,7 @@ async def test_wrong_settings_leave_everything_as_it_is(store: Store, tmp_path: 
 
 
 @pytest.mark.integration
+@pytest.mark.slow
 async def test_every_worker_is_told_and_one_that_has_just_begun_survives_it(
     store: Store, tmp_path: Path
 ) -> None:

@@ -70,6 +70,7 @@ async def test_workers_share_the_port_and_one_that_dies_is_started_again(
         assert all(is_gone(pid) for pid in pids)
 
 
+@pytest.mark.slow
 async def test_workers_end_with_a_supervisor_that_was_killed(store: Store, tmp_path: Path) -> None:
     workers = f"workers = {WORKERS}"
     async with sidecar("receiver", tmp_path, store.url, receiver=workers) as receiver:

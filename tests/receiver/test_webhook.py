@@ -467,3 +467,31 @@ async def test_old_and_closing_clients_get_an_answer_and_an_end(client: TestClie
     assert b'{"status":"stored"}' in await raw(client, closing)
     old = request(BODY, length).replace(b"HTTP/1.1", b"HTTP/1.0") + BODY
     assert b'{"status":"duplicate"}' in await raw(client, old)
+
+
+async def test_a_trailer_is_never_a_header_of_the_next_request(client: TestClient) -> None:
+    """aiohttp's parser keeps the last trailer: whoever shares a connection could be spoken for."""
+    first = (
+        b"POST /ncs HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"0\r\nAgora-Signature-V2: 0\r\n\r\n"
+    )
+    answer = await raw(client, first + request(BODY, b"Content-Length: %d" % len(BODY)) + BODY)
+    assert answer.count(b"HTTP/1.1 ") == 1  # and the connection is closed behind it
+    assert answer.startswith(b"HTTP/1.1 401")
+
+
+async def test_an_answer_to_head_has_no_body(client: TestClient) -> None:
+    answer = await raw(client, b"HEAD /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    assert answer.endswith(b"\r\n\r\n")
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    writer.write(b"HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n" * 2)
+    for _ in range(2):
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 404")
+    writer.close()
+
+
+async def test_an_old_client_is_not_told_to_go_on(client: TestClient) -> None:
+    length = b"Content-Length: %d" % len(BODY)
+    head = request(BODY, length, b"Expect: 100-continue").replace(b"HTTP/1.1", b"HTTP/1.0")
+    assert b"100 Continue" not in await raw(client, head)
