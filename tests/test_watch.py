@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from agora_sidecar.cli.embedded import server_program
 from agora_sidecar.process.health import Health
+from agora_sidecar.process.serving import end
 from agora_sidecar.store import Durability, connect
 from agora_sidecar.watch import StoreWatch, first_look
 from tests.fakes.clock import FakeClock
@@ -81,8 +82,7 @@ async def test_a_bug_while_looking_ends_nothing(store: Store) -> None:
         task = asyncio.create_task(watch.run())
         await until(lambda: clock.slept)
         assert not task.done()
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end([task])
     await client.aclose()
     assert [entry["event"] for entry in logs] == ["store.ready", "store.watch_failed"]
     assert health.ready

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from agora_sidecar.agora.signatures import sign
 from agora_sidecar.cli.document import Document
+from agora_sidecar.process.serving import end
 from agora_sidecar.process.settings import SettingsError
 from receiver.reload import Reload, changes
 from tests.integration.processes import SECRET, Sidecar, Store, get, sidecar, until
@@ -109,8 +110,7 @@ async def test_it_reloads_each_time_it_is_asked() -> None:
     for count in (1, 2):
         asked.set()
         await until(lambda count=count: len(operator.in_force) == count)  # type: ignore[misc]
-    work.cancel()
-    await asyncio.wait({work})
+    await end([work])
 
 
 @pytest.fixture

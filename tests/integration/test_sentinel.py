@@ -13,6 +13,7 @@ import pytest
 from agora_sidecar.cli.embedded import server_program
 from agora_sidecar.keys import Keys
 from agora_sidecar.process.health import Health
+from agora_sidecar.process.serving import end
 from agora_sidecar.store import Redis, StoreError, connect, durability, ping, store_errors
 from agora_sidecar.stream import Append, Outcome, Writer
 from agora_sidecar.watch import StoreWatch
@@ -92,8 +93,7 @@ async def test_a_master_that_is_killed_is_succeeded_without_another_client(
     await until(lambda: load.refused)
     await watch.look()
     await until(lambda: len(load.acknowledged) > known + 100)
-    task.cancel()
-    await asyncio.wait([task])
+    await end([task])
 
     # what the fail-over lost was acknowledged; nothing is there that was never offered, or twice
     found = await stored(client)

@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 from agora_sidecar.cli.embedded import server_program
 from agora_sidecar.keys import Keys
 from agora_sidecar.process.clock import SystemClock
+from agora_sidecar.process.serving import end
 from agora_sidecar.store import Redis, connect
 from receiver.listed import MAX_ADDRESSES, MAX_HINTS, WINDOW, Address, AddressList, Hints
 from scheduler.allowlist.addresses import Book, observe
@@ -170,8 +171,7 @@ async def test_it_follows_the_list_for_ever(redis: Redis) -> None:
             await until(partial(is_listed, listed, address))
         assert listed.verdict(VENDOR) == "unlisted"
     finally:
-        running.cancel()
-        await asyncio.wait([running])
+        await end([running])
 
 
 def is_listed(listed: AddressList, address: Address) -> bool:
@@ -195,8 +195,7 @@ async def test_a_bug_while_reading_ends_nothing(clock: FakeClock) -> None:
         await until(lambda: len(clock.slept) == 1)
         clock.advance(2)
         await until(lambda: len(clock.slept) == 2)
-        running.cancel()
-        await asyncio.wait([running])
+        await end([running])
     assert [entry["event"] for entry in logs] == ["addresses.watch_failed"] * 2
 
 
@@ -209,8 +208,7 @@ async def running(hints: Hints) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        await end([task])
 
 
 async def on_stream(redis: Redis) -> list[dict[str, str]]:
@@ -333,6 +331,5 @@ async def test_a_bug_while_telling_ends_nothing(clock: FakeClock) -> None:
             hints.offer(address(number), "default")
             await asyncio.sleep(0.01)
         assert not task.done()
-        task.cancel()
-        await asyncio.wait([task])
+        await end([task])
     assert [(entry["event"], entry["kind"]) for entry in logs] == [("hints.interrupted", "bug")]

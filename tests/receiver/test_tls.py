@@ -19,6 +19,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from agora_sidecar.process.clock import SystemClock
+from agora_sidecar.process.serving import end
 from receiver.tls import Certificate, CertificateError
 from tests.fakes.clock import FakeClock
 from tests.integration.processes import until
@@ -283,8 +284,7 @@ async def test_it_watches_its_files(place: Place, made: dict[str, Pair]) -> None
 
             await until(new)
     finally:
-        watching.cancel()
-        await asyncio.wait([watching])
+        await end([watching])
     assert before is not None
 
 
@@ -294,8 +294,7 @@ async def test_it_looks_at_its_interval(place: Place) -> None:
     await until(lambda: clock.slept == [7])
     clock.advance(7)
     await until(lambda: clock.slept == [7, 7])
-    watching.cancel()
-    await asyncio.wait([watching])
+    await end([watching])
 
 
 class Fails(Certificate):
@@ -313,8 +312,7 @@ async def test_a_bug_while_looking_ends_nothing(place: Place) -> None:
         await until(lambda: len(clock.slept) == 1)
         clock.advance(1)
         await until(lambda: len(clock.slept) == 2)
-        watching.cancel()
-        await asyncio.wait([watching])
+        await end([watching])
     assert [entry["event"] for entry in logs] == ["tls.watch_failed"]
 
 
