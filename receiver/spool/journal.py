@@ -263,7 +263,8 @@ def _errors() -> Iterator[None]:
     except sqlite3.OperationalError as error:
         full = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
         raise JournalError("full" if full else "disk", str(error)) from error
-    except sqlite3.DatabaseError as error:  # malformed, or not a database
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        # malformed, or not a database; a message that quotes the file need not be UTF-8
         raise JournalError("damaged", str(error)) from error
     except OSError as error:
         raise JournalError("disk", str(error)) from error

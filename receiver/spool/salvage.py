@@ -21,6 +21,8 @@ log = structlog.get_logger()
 REACH = 2_000_000
 """Rows looked for below the last one, where the first cannot be told."""
 BATCH = 500
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
+"""The second is an error as well: its message quotes the file, which need not be UTF-8."""
 
 
 def open_journal(path: Path, *, limit: int) -> tuple[Journal, bool]:
@@ -74,14 +76,14 @@ def _readable(path: Path) -> Iterator[tuple[Append, int]]:
     try:
         db = sqlite3.connect(path, isolation_level=None)
         db.text_factory = bytes
-    except sqlite3.Error:
+    except UNREADABLE:
         return
     try:
         for number in range(*_span(db)):
             try:
                 found = db.execute(ONE, (number,))
                 row = found.fetchone()
-            except sqlite3.Error:
+            except UNREADABLE:
                 continue  # on a page that is damaged
             read = read_row(row) if row else None
             if read is not None and read.item is not None:
@@ -102,7 +104,7 @@ def _span(db: sqlite3.Connection) -> tuple[int, int]:
 def _number(db: sqlite3.Connection, query: str) -> int:
     try:
         row = db.execute(query).fetchone()
-    except sqlite3.Error:
+    except UNREADABLE:
         return 0
     return int(row[0] or 0) if row else 0
 

@@ -24,7 +24,7 @@ from scheduler.recordings.session import Session
 from scheduler.recordings.sharded_ledger import ShardedLedger
 from tests.fakes.clock import FakeClock
 from tests.integration.processes import until
-from tests.integration.topology import CLUSTERED, SLOTS, Cluster, Node, slot_of
+from tests.integration.topology import CLUSTERED, PATIENT, SLOTS, Cluster, Node, slot_of
 
 pytestmark = pytest.mark.integration
 
@@ -200,6 +200,15 @@ async def uncovered(cluster: Cluster) -> AsyncIterator[Cluster]:
         await node.do("CONFIG SET", "cluster-require-full-coverage", "yes")
 
 
+@pytest.fixture
+async def quick(cluster: Cluster) -> AsyncIterator[Cluster]:
+    """The cluster, giving up soon who is silent; it is patient again once it is whole."""
+    await cluster.give_up_after("2000")
+    yield cluster
+    await until(cluster.whole)
+    await cluster.give_up_after(PATIENT)
+
+
 async def fate(client: Redis, items: list[Append]) -> dict[str, str]:
     """For each stream, the kind of the error with which an append of its items ended."""
     told: dict[str, str] = {}
@@ -211,6 +220,8 @@ async def fate(client: Redis, items: list[Append]) -> dict[str, str]:
     return told
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick")
 async def test_a_node_that_is_killed_fails_its_own_shards_alone_until_it_is_back(
     uncovered: Cluster, client: Redis
 ) -> None:
@@ -259,6 +270,7 @@ async def noticed(node: Node, flag: str) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick")
 async def test_a_cluster_that_refuses_all_when_one_is_gone_comes_back_by_itself(
     cluster: Cluster, client: Redis
 ) -> None:

@@ -20,7 +20,9 @@ from tests.integration.processes import until
 SLOTS = 16384
 HIGHEST = 45_000
 BUS = 10_000
-CLUSTERED = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000")
+PATIENT = "20000"
+"""Milliseconds: on a busy machine a node that is well may be silent for seconds."""
+CLUSTERED = ("--cluster-enabled", "yes", "--cluster-node-timeout", PATIENT)
 
 
 def free_port() -> int:
@@ -122,6 +124,12 @@ class Cluster:
     def end(self) -> None:
         for node in self.nodes:
             node.end()
+
+    async def give_up_after(self, milliseconds: str) -> None:
+        """How long a node may be silent; those that are started again know it as well."""
+        for node in self.nodes:
+            node.options += ("--cluster-node-timeout", milliseconds)
+            await node.do("CONFIG SET", "cluster-node-timeout", milliseconds)
 
     async def owner(self, slot: int) -> Node:
         """Who serves this slot, as the first primary that answers says."""

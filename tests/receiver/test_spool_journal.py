@@ -130,6 +130,18 @@ def test_a_file_that_is_no_database_is_set_aside_and_a_new_one_begun(path: Path)
         assert aside.read_bytes().startswith(b"this was never")
 
 
+def test_a_damaged_name_is_damage_as_well(path: Path) -> None:
+    with closing(Journal(path, limit=LIMIT)) as journal:
+        journal.put([(item("a"), 1)])
+        journal.shrink()
+    path.write_bytes(path.read_bytes().replace(b"tablenoticesnotices", b"tablenot\xaacesnot\xaaces"))
+    journal, salvaged = open_journal(path, limit=LIMIT)
+    with closing(journal):
+        assert salvaged
+        assert names(journal) == []
+    assert damaged(path.parent)
+
+
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_a_damaged_file_gives_back_what_can_be_read_and_nothing_altered(
