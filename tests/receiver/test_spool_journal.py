@@ -134,7 +134,9 @@ def test_a_damaged_name_is_damage_as_well(path: Path) -> None:
     with closing(Journal(path, limit=LIMIT)) as journal:
         journal.put([(item("a"), 1)])
         journal.shrink()
-    path.write_bytes(path.read_bytes().replace(b"tablenoticesnotices", b"tablenot\xaacesnot\xaaces"))
+    path.write_bytes(
+        path.read_bytes().replace(b"tablenoticesnotices", b"tablenot\xaacesnot\xaaces")
+    )
     journal, salvaged = open_journal(path, limit=LIMIT)
     with closing(journal):
         assert salvaged
