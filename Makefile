@@ -45,10 +45,10 @@ fix: setup ## format, and repair what the linter can
 	$(VENV)/bin/ruff format .
 
 test: setup ## the tests, long proofs left out; ARGS="-k allowlist"
-	$(VENV)/bin/pytest -q -m "not slow" -n 2 --dist loadfile $(ARGS)
+	$(VENV)/bin/pytest -q -m "not slow" -n 3 --dist loadfile $(ARGS)
 
 verify: check wheel ## check, all tests with their coverage, and the wheel alone
-	$(VENV)/bin/pytest -q --cov --cov-report=term -n 2 --dist loadfile $(ARGS)
+	$(VENV)/bin/pytest -q --cov --cov-report=term -n 3 --dist loadfile $(ARGS)
 
 faults: setup ## kill, stop, cut and fill what the receiver depends on, and count; SEEDS=1-200
 	@$(PYTHON) -m tests.faults --seeds $(or $(SEEDS),0-20) $(ARGS)
