@@ -23,7 +23,7 @@ from scheduler.allowlist.metrics import AllowlistMetrics
 from scheduler.allowlist.plan import Plan, Wish, expressible, plan
 from scheduler.allowlist.report import Outcome, describe, describe_target
 from scheduler.allowlist.source import Source
-from scheduler.allowlist.targets import Target, TargetError
+from scheduler.allowlist.targets import Permit, Target, TargetError
 
 log = structlog.get_logger()
 
@@ -263,7 +263,7 @@ class Sync:
         book = self._aged()
         check(book.active, book.retiring, limit=self._rules.limit)
         wish = self._wish(target)
-        await target.apply(wish)
+        await target.apply(wish, Permit(change.id))
         left = plan(target.name, await target.read(), wish, form=target.form)
         problem = "" if left.empty else f"read back with a difference: {left}"
         outcome = Outcome(target.name, change, problem)

@@ -2,7 +2,7 @@
 
 from scheduler.allowlist.addresses import Address
 from scheduler.allowlist.plan import Current, Wish, expressible
-from scheduler.allowlist.targets import TargetError
+from scheduler.allowlist.targets import ANYTIME, Permit, TargetError
 
 
 class MemoryTarget:
@@ -18,6 +18,8 @@ class MemoryTarget:
         self.form = "memory"
         self.current: Current | None = None
         self.applied: list[Wish] = []
+        self.permits: list[Permit] = []
+        self.shared = False
         self.fail_next = ""
         self.ignores_writes = False
 
@@ -30,10 +32,12 @@ class MemoryTarget:
         self._maybe_fail()
         return self.current
 
-    async def apply(self, wish: Wish) -> None:
+    async def apply(self, wish: Wish, permit: Permit = ANYTIME) -> None:
         self._maybe_fail()
         if not wish:
             raise TargetError(self.name, "refused: an empty list")
+        permit.demand(self.name)
+        self.permits.append(permit)
         self.applied.append(dict(wish))
         if not self.ignores_writes:
             self.current = Current(expressible(wish, timed=self.timed), self.form)

@@ -4,6 +4,8 @@ A target knows neither where wishes come from nor how differences are computed. 
 wish, writes only what bears its own mark, and leaves what it wrote in place when we end.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from scheduler.allowlist.plan import Current, Wish
@@ -18,12 +20,39 @@ class TargetError(Exception):
         self.why = why
 
 
+class LeaseLostError(TargetError):
+    """Somebody else leads by now: what is begun stays as it is, and the new leader goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Leave to change one target under one plan; for marks, `plan` is its id, `epoch` its fence.
+
+    A target of several calls asks `demand` before each call that changes something: the lease may
+    be lost in between. `epoch` is 0 for what belongs to this machine alone.
+    """
+
+    plan: str = ""
+    epoch: int = 0
+    lasts: Callable[[], bool] = lambda: True
+
+    def demand(self, target: str) -> None:
+        """Return if the change may go on. Raises LeaseLostError."""
+        if not self.lasts():
+            raise LeaseLostError(target, "stopped: the lease was lost; the new leader goes on")
+
+
+ANYTIME = Permit()
+"""Of one who needs nobody's leave."""
+
+
 class Target(Protocol):
     """A place where the allow-list is applied.
 
     `name` is for logs, metrics and commands. `form` is what it should look like apart from the
     addresses, to be compared with `Current.form`. `timed` tells whether it forgets addresses by
-    itself when their time is over.
+    itself when their time is over. `shared` tells whether other machines' schedulers write it too:
+    then only the leader does, and the others read.
     """
 
     @property
@@ -41,12 +70,22 @@ class Target(Protocol):
         """Whether it counts remaining times down by itself."""
         ...
 
+    @property
+    def shared(self) -> bool:
+        """Whether it is one place for several machines, so that only a leader may write."""
+        ...
+
     async def read(self) -> Current | None:
         """What is there now, None if nothing of ours is. Raises TargetError."""
         ...
 
-    async def apply(self, wish: Wish) -> None:
-        """Make it so, in one step where the target can. Raises TargetError: nothing changed."""
+    async def apply(self, wish: Wish, permit: Permit = ANYTIME) -> None:
+        """Make it so, in one step where the target can, else adding before removing.
+
+        Raises:
+            TargetError: nothing changed, or so far that any address of both lists is admitted.
+            LeaseLostError: `permit` ended in between.
+        """
         ...
 
     async def counted(self) -> dict[str, int]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from scheduler.allowlist.addresses import Address, in_order
 from scheduler.allowlist.plan import Current, Wish
-from scheduler.allowlist.targets import TargetError
+from scheduler.allowlist.targets import ANYTIME, Permit, TargetError
 
 MARK = "# written by agora-sidecar; changes are overwritten"
 MAX_FILE = 1024 * 1024
@@ -45,6 +45,7 @@ class FileTarget:
     """
 
     timed = False
+    shared = False
 
     def __init__(
         self, path: Path, *, form: str, check: Sequence[str] = (), reload: Sequence[str] = ()
@@ -75,10 +76,11 @@ class FileTarget:
             form = UNREAD
         return Current(dict.fromkeys(addresses), form)
 
-    async def apply(self, wish: Wish) -> None:
+    async def apply(self, wish: Wish, permit: Permit = ANYTIME) -> None:
         """Write, check, rename, reload."""
         if not wish:
             raise TargetError(self.name, "refused: an empty list")
+        permit.demand(self.name)
         await self.read()  # never over a file that is not ours
         new = self._path.with_name(f".{self._path.name}.new")
         try:

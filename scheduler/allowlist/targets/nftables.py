@@ -18,7 +18,7 @@ from typing import Any
 
 from scheduler.allowlist.addresses import Address
 from scheduler.allowlist.plan import Current, Wish
-from scheduler.allowlist.targets import TargetError
+from scheduler.allowlist.targets import ANYTIME, Permit, TargetError
 
 TABLE = "agora_sidecar"
 MARK = "agora-sidecar"
@@ -40,6 +40,7 @@ class NftablesTarget:
     """
 
     timed = True
+    shared = False
 
     def __init__(
         self,
@@ -76,10 +77,11 @@ class NftablesTarget:
         form = forms.pop() if whole and accepts and len(forms) == 1 else "incomplete"
         return Current(admitted, LEFT_OVER if self._left_over(table) else form)
 
-    async def apply(self, wish: Wish) -> None:
+    async def apply(self, wish: Wish, permit: Permit = ANYTIME) -> None:
         """Everything in one transaction; nothing changes if the kernel refuses any of it."""
         if not wish:
             raise TargetError(self.name, "refused: an empty list")
+        permit.demand(self.name)
         current = await self.read()
         rules = current is None or current.form != self.form
         left_over = self._left_over(await self._table() or []) if rules else []

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 import pytest
 
 from scheduler.allowlist.plan import Current, Wish, expressible, plan
-from scheduler.allowlist.targets import Target, TargetError
+from scheduler.allowlist.targets import LeaseLostError, Permit, Target, TargetError
 
 A, B = ip_address("101.36.1.1"), ip_address("101.36.1.2")
 V6 = ip_address("2606:4700::1")
@@ -60,6 +60,14 @@ class TargetContract:
         await target.apply({A: None})
         with pytest.raises(TargetError, match="empty"):
             await target.apply({})
+        current = await target.read()
+        assert current is not None
+        assert set(current.admitted) == {A}
+
+    async def test_nothing_changes_once_the_permit_has_ended(self, target: Target) -> None:
+        await target.apply({A: None})
+        with pytest.raises(LeaseLostError):
+            await target.apply({A: None, B: None}, Permit("a-plan", 7, lambda: False))
         current = await target.read()
         assert current is not None
         assert set(current.admitted) == {A}
