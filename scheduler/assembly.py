@@ -9,6 +9,7 @@ import msgspec
 import structlog
 from prometheus_client import CollectorRegistry
 
+from agora_sidecar.agora.budget import Priority
 from agora_sidecar.agora.client import Client
 from agora_sidecar.keys import Keys
 from agora_sidecar.process.clock import Clock
@@ -37,6 +38,7 @@ def agora_client(settings: AgoraSettings, *, clock: Clock) -> Client:
         customer_secret=settings.customer_secret.get_secret_value(),
         requests_per_second=settings.requests_per_second,
         clock=clock,
+        priority=Priority.SECOND,  # the business server's come first, through the gateway
     )
 
 

@@ -1,4 +1,6 @@
-"""What we believe about Agora. Pure but for `client` and `budget`: no I/O, no clock, no logger.
+"""What we believe about Agora. Pure but for `client`, `exchange` and `budget`.
+
+No I/O, no clock, no logger.
 
 Sources (the fact sheet of the whole contract weighs them against each other):
 

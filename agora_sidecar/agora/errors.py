@@ -69,7 +69,8 @@ class ApiError(AgoraError):
     """A call of the REST API was not answered with what we asked for.
 
     `call` is the endpoint's name, `host` who answered (empty: nobody), `status` the HTTP status
-    (`None`: no answer), `code` and `reason` are from the body where it had them.
+    (`None`: no answer), `code` and `reason` are from the body where it had them. `body` is the
+    answer as it came if it was a JSON object; `request_id` is the vendor's name of the call.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class ApiError(AgoraError):
         status: int | None = None,
         code: int | None = None,
         reason: str = "",
+        body: bytes = b"",
     ) -> None:
         facts = [f"HTTP {status}" if status is not None else "no answer"]
         if code is not None:
@@ -92,6 +94,8 @@ class ApiError(AgoraError):
         self.status = status
         self.code = code
         self.reason = reason
+        self.body = body
+        self.request_id = ""
 
 
 class RetryLaterError(ApiError):

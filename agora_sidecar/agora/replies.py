@@ -52,6 +52,8 @@ SHAPES: Mapping[str, tuple[tuple[str, type], ...]] = {
     "acquire": (("resourceId", str),),
     "start": (("sid", str),),
     "query": _TASK,
+    "update": _TASK,
+    "updateLayout": _TASK,
     "stop": _TASK,
     "ncs_ip": (("data", dict),),
 }
@@ -67,6 +69,14 @@ class QueryReply:
     files: tuple[File, ...]
     slice_start_ms: int | None
     uploading_status: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateReply:
+    """The vendor took an `update` or `updateLayout`; what it tells are the names of the task."""
+
+    host: str
     body: Mapping[str, Any]
 
 
@@ -93,7 +103,8 @@ def decipher(call: str, *, host: str, status: int, body: bytes) -> dict[str, Any
     readable = isinstance(value, dict)
     kind = _kind(status, code, reason, readable=readable)
     reason = reason if readable else "not a JSON object"
-    raise kind(call, host=host, status=status, code=code, reason=reason)
+    kept = body if readable else b""
+    raise kind(call, host=host, status=status, code=code, reason=reason, body=kept)
 
 
 def check_shape(call: str, *, host: str, body: Mapping[str, Any]) -> None:

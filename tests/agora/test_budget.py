@@ -1,9 +1,10 @@
 import asyncio
+import itertools
 from collections.abc import Iterator
 
 import pytest
 
-from agora_sidecar.agora.budget import Budget
+from agora_sidecar.agora.budget import FAIR, RECENT, Budget, Priority
 from tests.fakes.clock import FakeClock
 
 
@@ -16,13 +17,13 @@ class Callers:
         self.tasks: list[asyncio.Task[None]] = []
         self._clock = clock
 
-    def come(self, count: int) -> None:
+    def come(self, count: int, priority: Priority = Priority.FIRST) -> None:
         first = len(self.tasks)
         for number in range(first, first + count):
-            self.tasks.append(asyncio.create_task(self._call(number)))
+            self.tasks.append(asyncio.create_task(self._call(number, priority)))
 
-    async def _call(self, number: int) -> None:
-        await self.budget.take()
+    async def _call(self, number: int, priority: Priority) -> None:
+        await self.budget.take(priority)
         self.began.append((number, self._clock.monotonic()))
 
     @property
@@ -147,3 +148,101 @@ async def test_holding_off_twice_does_not_add_up(clock: FakeClock, callers: Call
     assert callers.order == []
     await pass_time(clock, 0.125)
     assert callers.order == [0]
+
+
+async def test_the_business_server_goes_before_the_reconciler(
+    clock: FakeClock, callers: Callers
+) -> None:
+    callers.come(1)
+    await settle()
+    callers.come(2, Priority.SECOND)
+    callers.come(2, Priority.FIRST)
+    await settle()
+    await pass_time(clock, 5 * 0.125)
+    # who had come up already keeps the turn
+    assert callers.order == [0, 1, 3, 4, 2]
+
+
+async def test_nobody_starves_on_either_side(clock: FakeClock, callers: Callers) -> None:
+    callers.come(60, Priority.FIRST)
+    callers.come(20, Priority.SECOND)
+    await settle()
+    await pass_time(clock, 80 * 0.125)
+    assert len(callers.order) == 80
+    seconds = [place for place, number in enumerate(callers.order) if number >= 60]
+    assert max(b - a for a, b in itertools.pairwise(seconds)) <= FAIR
+    assert max(callers.order[: 4 * FAIR]) >= 60
+
+
+async def test_who_gives_up_among_the_second_holds_nobody_up(
+    clock: FakeClock, callers: Callers
+) -> None:
+    callers.come(2)
+    callers.come(3, Priority.SECOND)
+    await settle()
+    callers.tasks[2].cancel()
+    callers.tasks[3].cancel()
+    await pass_time(clock, 0.5)
+    assert callers.order == [0, 1, 4]
+    assert callers.budget.state().waiting == 0
+
+
+async def test_the_state_tells_what_is_left_for_the_second(
+    clock: FakeClock, callers: Callers
+) -> None:
+    assert callers.budget.state().left_per_second == 8.0
+    callers.come(40)
+    await settle()
+    await pass_time(clock, 5.0)
+    assert callers.budget.state().left_per_second == 4.0
+    callers.come(200)
+    await pass_time(clock, 20.0)
+    assert callers.budget.state().left_per_second == 8.0 / FAIR
+    await pass_time(clock, RECENT + 5)
+    assert callers.budget.state().left_per_second == 8.0
+
+
+async def test_the_state_tells_how_long_the_next_of_the_second_waits(
+    clock: FakeClock, callers: Callers
+) -> None:
+    assert callers.budget.state().wait == 0
+    callers.come(3, Priority.SECOND)
+    await settle()
+    state = callers.budget.state()
+    assert (state.waiting, state.wait) == (2, 3 * 0.125)
+    callers.come(1, Priority.SECOND)
+    await settle()
+    at = clock.monotonic()
+    while len(callers.began) < 4:
+        await pass_time(clock, 0.125)
+    assert callers.began[-1][1] - at == state.wait
+    callers.budget.hold_off(2.0)
+    assert callers.budget.state().wait == 2.0
+
+
+@pytest.mark.parametrize("priority", Priority)
+async def test_ten_thousand_calls_of_fifty_clients_are_spaced_and_none_waits_for_ever(
+    clock: FakeClock, priority: Priority
+) -> None:
+    """A client calls again once it was answered; the clock goes from turn to turn."""
+    budget = Budget(8.0, clock=clock)
+    began: list[float] = []
+    longest = 0.0
+
+    async def client() -> None:
+        nonlocal longest
+        for _ in range(200):
+            came = clock.monotonic()
+            await budget.take(priority)
+            began.append(clock.monotonic())
+            longest = max(longest, clock.monotonic() - came)
+
+    tasks = [asyncio.create_task(client()) for _ in range(50)]
+    while len(began) < 10_000:
+        for _ in range(4):
+            await asyncio.sleep(0)
+        clock.advance(0.125)
+    await asyncio.gather(*tasks)
+    assert all(b - a == 0.125 for a, b in itertools.pairwise(began))
+    assert longest <= 50 * 0.125
+    assert budget.state().waiting == 0

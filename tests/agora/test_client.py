@@ -1,5 +1,6 @@
 import asyncio
 import base64
+import dataclasses
 import json
 import math
 import ssl
@@ -12,7 +13,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
 
-from agora_sidecar.agora.client import MAX_ANSWER, SLOW_DOWN, Client
+from agora_sidecar.agora.client import Client
 from agora_sidecar.agora.errors import (
     ApiError,
     CredentialsError,
@@ -24,6 +25,7 @@ from agora_sidecar.agora.errors import (
     SlowDownError,
     UnexpectedAnswerError,
 )
+from agora_sidecar.agora.exchange import MAX_ANSWER, SLOW_DOWN
 from agora_sidecar.agora.recordings import IN_PROGRESS, Recording
 from agora_sidecar.process.clock import SystemClock
 from tests.agora.samples import json_sample, sample
@@ -47,6 +49,8 @@ CALLS: dict[str, Call] = {
         "app", resource_id="RID", mode="mix", cname="room1", uid="1", client_request={}
     ),
     "query": lambda client: client.query(RECORDING),
+    "update": lambda client: client.update(RECORDING, client_request={}),
+    "updateLayout": lambda client: client.update_layout(RECORDING, client_request={}),
     "stop": lambda client: client.stop(RECORDING),
     "synchronous stop": lambda client: client.stop(RECORDING, async_stop=False),
     "ncs_ip": lambda client: client.ncs_ip(),
@@ -127,6 +131,51 @@ async def test_stop_says_whether_to_wait_for_the_upload(
         "uid": "900001",
         "clientRequest": {"async_stop": async_stop},
     }
+
+
+@pytest.mark.parametrize("name", ["update", "updateLayout"])
+async def test_an_update_names_the_task_and_its_wish(
+    api: AgoraApi, client: Client, name: str
+) -> None:
+    api.say({"resourceId": "RID", "sid": SID})
+    wish = {"mixedVideoLayout": 1, "backgroundColor": "#FF0000"}
+    method = client.update if name == "update" else client.update_layout
+    reply = await method(RECORDING, client_request=wish)
+    assert reply.body["sid"] == SID
+    assert (api.asked[0].method, api.asked[0].path) == ("POST", f"{TASK}/{name}")
+    assert api.json_asked() == {"cname": "room1", "uid": "900001", "clientRequest": wish}
+
+
+async def test_updates_of_one_recording_wait_for_the_previous_answer(
+    api: AgoraApi, client: Client
+) -> None:
+    answered = asyncio.Event()
+    api.say({"resourceId": "RID", "sid": SID})
+    api.wait_for(answered)
+    other = dataclasses.replace(RECORDING, sid="f" * 32)
+    first = asyncio.create_task(client.update(RECORDING, client_request={"a": 1}))
+    await api.was_asked(1)
+    second = asyncio.create_task(client.update_layout(RECORDING, client_request={"b": 2}))
+    third = asyncio.create_task(client.update(other, client_request={"c": 3}))
+    await api.was_asked(2)
+    assert [api.json_asked(n)["clientRequest"] for n in (0, 1)] == [{"a": 1}, {"c": 3}]
+    answered.set()
+    await asyncio.gather(first, second, third)
+    assert api.json_asked(2)["clientRequest"] == {"b": 2}
+
+
+async def test_an_update_does_not_wait_for_the_previous_one_beyond_its_deadline(
+    api: AgoraApi, url: str
+) -> None:
+    api.hang()
+    async with client_of(url, timeout=0.3) as client:
+        first = asyncio.create_task(client.update(RECORDING, client_request={}))
+        await api.was_asked(1)
+        second = client.update(RECORDING, client_request={})
+        results = await asyncio.gather(first, second, return_exceptions=True)
+        assert [type(result) for result in results] == [RetryLaterError, RetryLaterError]
+        api.say({"resourceId": "RID", "sid": SID})
+        await client.update(RECORDING, client_request={})
 
 
 @pytest.mark.parametrize("path", ["/v1/ncs/ip", "/v2/ncs/ip"])

@@ -84,18 +84,18 @@ async def test_an_id_that_is_missing_does_not_make_a_host_trusted(hosts: tuple[H
         assert not client.has_answered(host.name)
 
 
-async def test_after_a_host_hung_in_acquire_the_next_call_begins_elsewhere(
+async def test_after_a_host_hung_in_start_the_next_call_begins_elsewhere(
     hosts: tuple[Host, Host],
 ) -> None:
     first, second = hosts
     first.hang()
-    second.say({"resourceId": "RID"})
+    second.say({"sid": "SID"})
+    wish = {"resource_id": "RID", "mode": "mix", "cname": "room1", "uid": "1", "client_request": {}}
     async with client_of(first, second) as client:
         with pytest.raises(RetryLaterError):
-            await client.acquire("app", cname="room1", uid="900001", client_request={})
+            await client.start("app", **wish)
         assert not second.asked, "the first may have received it"
-        found = await client.acquire("app", cname="room1", uid="900001", client_request={})
-    assert found == "RID"
+        assert await client.start("app", **wish) == "SID"
     assert len(first.asked) == 1
 
 

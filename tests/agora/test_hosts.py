@@ -41,12 +41,14 @@ Serve = Callable[..., Awaitable[TestServer]]
 Call = Callable[[Client], Awaitable[Any]]
 
 REPEATABLE: dict[str, Call] = {
+    "acquire": lambda client: client.acquire("app", cname="room1", uid="1", client_request={}),
     "query": lambda client: client.query(RECORDING),
+    "update": lambda client: client.update(RECORDING, client_request={}),
+    "updateLayout": lambda client: client.update_layout(RECORDING, client_request={}),
     "stop": lambda client: client.stop(RECORDING),
     "ncs_ip": lambda client: client.ncs_ip(),
 }
 BEGINNING: dict[str, Call] = {
-    "acquire": lambda client: client.acquire("app", cname="room1", uid="1", client_request={}),
     "start": lambda client: client.start(
         "app", resource_id="RID", mode="mix", cname="room1", uid="1", client_request={}
     ),
@@ -176,6 +178,16 @@ async def test_a_host_that_never_finishes_the_handshake_is_left_by_every_call(
         began = time.monotonic()
         await ALL[name](client)
     assert time.monotonic() - began < TIMEOUT
+    assert len(pair.second.asked) == 1
+
+
+@pytest.mark.parametrize("name", ALL)
+async def test_a_host_that_speaks_no_tls_is_left_by_every_call(pair: Pair, name: str) -> None:
+    plain = pair.urls[0].replace("http://", "https://")
+    async with client_of([plain, pair.urls[1]], SystemClock()) as client:
+        with capture_logs() as logs:
+            await ALL[name](client)
+    assert len(failed(logs)) == 1
     assert len(pair.second.asked) == 1
 
 

@@ -1,0 +1,91 @@
+"""Calls of the REST API as values: which method and path, what body, what may be repeated. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from agora_sidecar.agora.errors import RefusedError
+from agora_sidecar.agora.paths import cloud_recording_path, task_path
+from agora_sidecar.agora.recordings import Recording
+
+ACQUIRE = "acquire"
+START = "start"
+QUERY = "query"
+UPDATE = "update"
+UPDATE_LAYOUT = "updateLayout"
+STOP = "stop"
+NCS_IP = "ncs_ip"
+CALLS = (ACQUIRE, START, QUERY, UPDATE, UPDATE_LAYOUT, STOP, NCS_IP)
+"""As the last part of the paths is spelled; the address list stands apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request. `content` is its body as it is sent.
+
+    `repeatable`: even if it may have been received; a resource id too many is none that is started.
+    `patient`: a host that was reached may use all the time there is, as asking another one after
+    that is useless (a synchronous stop) or forbidden (start). `after` names what may be called
+    about only after the previous answer (the reference, `update`); empty: no matter.
+    """
+
+    name: str
+    method: str
+    path: str
+    content: bytes | None = None
+    repeatable: bool = True
+    patient: bool = False
+    after: str = ""
+
+
+def acquire(app_id: str, body: Mapping[str, Any]) -> Call:
+    """A resource id is wanted.
+
+    Raises:
+        RefusedError: what cannot be in a path or in JSON; so do the others.
+    """
+    path = cloud_recording_path(ACQUIRE, app_id, ACQUIRE)
+    return Call(ACQUIRE, "POST", path, content(ACQUIRE, body))
+
+
+def start(app_id: str, *, resource_id: str, mode: str, body: Mapping[str, Any]) -> Call:
+    """A recording shall begin."""
+    place = ("resourceid", resource_id, "mode", mode, START)
+    path = cloud_recording_path(START, app_id, *place)
+    return Call(START, "POST", path, content(START, body), repeatable=False, patient=True)
+
+
+def query(recording: Recording) -> Call:
+    """What is known of a task?"""
+    return Call(QUERY, "GET", task_path(QUERY, recording))
+
+
+def update(name: str, recording: Recording, client_request: Mapping[str, Any]) -> Call:
+    """`update` or `updateLayout` of a task."""
+    body = content(name, body_of(recording, client_request))
+    return Call(name, "POST", task_path(name, recording), body, after=recording.sid)
+
+
+def stop(recording: Recording, *, async_stop: bool) -> Call:
+    """A task shall end."""
+    body = content(STOP, body_of(recording, {"async_stop": async_stop}))
+    return Call(STOP, "POST", task_path(STOP, recording), body, patient=not async_stop)
+
+
+def body_of(recording: Recording, client_request: Mapping[str, Any]) -> dict[str, Any]:
+    """The frame of a body about a task."""
+    return {"cname": recording.cname, "uid": recording.uid, "clientRequest": client_request}
+
+
+def content(name: str, body: Mapping[str, Any]) -> bytes:
+    """A body as it is sent.
+
+    Raises:
+        RefusedError: it cannot be written as JSON.
+    """
+    try:
+        return msgspec.json.encode(body)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RefusedError(name, reason="the request cannot be written as JSON") from error
