@@ -21,6 +21,7 @@ from agora_sidecar.store import Redis, StoreError
 from agora_sidecar.stream import GroupReader
 from scheduler.assembly import timings_of
 from scheduler.leadership import Lease
+from scheduler.recordings.findings import brief
 from scheduler.recordings.intake import Intake
 from scheduler.recordings.metrics import RecordingMetrics
 from scheduler.recordings.reconcile import Reconciler
@@ -36,6 +37,8 @@ _T = TypeVar("_T")
 
 LEASE_LENGTH = 15.0
 """Seconds that a leader may be silent before another one takes over."""
+SHOWN = 50
+"""Open recordings in the status, those that changed last."""
 AT_ONCE = 8
 """Recordings checked at the same time, of all shards together; of each shard one at least."""
 
@@ -130,13 +133,17 @@ class Loops:
             yield shard.job, partial(_round, shard, reconciler)
 
     def status(self) -> dict[str, Any]:
-        """In how many shards this process leads, and the open recordings it knows of, by state."""
+        """In how many shards this process leads, and the open recordings it knows of."""
         leads = self._leads()
         shown: dict[str, Any] = {"leading": leads > 0}
         if self._several:
             shown |= {"shards": len(self._shards), "shardsLed": leads}
         counts = self._ledger.open_by_state()
-        return shown | {"open": {state.value: number for state, number in counts.items()}}
+        now = self._clock.now()
+        return shown | {
+            "open": {state.value: number for state, number in counts.items()},
+            "recordings": [brief(one, now=now) for one in self._ledger.open_sessions(limit=SHOWN)],
+        }
 
     async def release(self) -> None:
         """Let somebody else lead at once."""

@@ -17,7 +17,8 @@ from agora_sidecar.consumer.member import _BURY
 from agora_sidecar.entry import Entry, finding_fields, notification_fields, quarantine_fields
 from agora_sidecar.keys import Keys
 from scheduler.recordings import findings
-from scheduler.recordings.session import Note, Reading, Source, close
+from scheduler.recordings.session import Reading, Source, close
+from scheduler.recordings.timeline import Kind, Note
 from tests.scheduler.recordings.evidence_samples import NOW, session
 
 ROOT = Path(__file__).parents[1]
@@ -139,9 +140,9 @@ def dead(fields: Mapping[str, str]) -> dict[str, str]:
 
 CLOSED = close(
     session(
-        trail=(
-            Note(at=NOW, source=Source.EVENT, reading=Reading.STARTED, text="40"),
-            Note(at=NOW, source=Source.QUERY, reading=Reading.UPLOADED, text="", host="h"),
+        timeline=(
+            Note(NOW, Kind.EVENT, "40", Reading.STARTED),
+            Note(NOW, Kind.QUERY, "", Reading.UPLOADED, "h", count=2, until=NOW + 1),
         ),
         files=(
             File("a.m3u8", "audio", "7", True, True, 1_700_000_000_000),

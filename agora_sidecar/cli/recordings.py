@@ -63,11 +63,11 @@ def show(sid: Sid, config: ConfigOption = "", *, as_json: JsonOption = False) ->
         _print(shown)
         return
     for name, value in shown.items():
-        if name != "trail" and value not in (None, "", []):
+        if name != "timeline" and value not in (None, "", []):
             typer.echo(f"{name}: {_plain(value)}")
-    for note in shown["trail"]:
-        text = f"{note['text']} ({note['host']})" if "host" in note else note["text"]
-        typer.echo(f"  {note['time']}  {note['source']:<5}  {note['reading']}: {text}")
+    for note in shown["timeline"]:
+        text = f"{note['what']} ({note['host']})" if "host" in note else note["what"]
+        typer.echo(f"  {note['at']}  {note['kind']:<8}  {note.get('reading', '')}: {text}")
 
 
 @app.command()

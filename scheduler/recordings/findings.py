@@ -39,11 +39,25 @@ def describe(session: Session, *, now: float) -> dict[str, Any]:
     shown = asdict(session)
     times = {name: value for name, value in shown.items() if name.endswith(("_at", "_since"))}
     shown |= {name: moment(value) for name, value in times.items()}
-    shown["trail"] = _trail(session)
+    shown["timeline"] = timeline(session)
     shown["files"] = _files(session)
     shown["unaskable"] = not session.askable(now)
     shown["wanted"] = "stopped" if session.stop_wanted else "recording"
     return {_camel(name): value for name, value in shown.items()}
+
+
+def brief(session: Session, *, now: float) -> dict[str, Any]:
+    """A session on one line, for `/status`."""
+    return {
+        "sid": session.sid,
+        "cname": session.cname,
+        "state": session.state,
+        "startedAt": moment(session.started_at),
+        "silentFor": None if session.heard_at is None else round(now - session.heard_at, 1),
+        "unaskable": not session.askable(now),
+        "failingOver": session.failing_over,
+        "wanted": "stopped" if session.stop_wanted else "recording",
+    }
 
 
 def moment(at: float | None) -> str | None:
@@ -62,7 +76,7 @@ def _facts(session: Session) -> dict[str, Any]:
         "mode": session.mode,
         "startedAt": moment(session.started_at),
         "registered": session.registered,
-        "evidence": _trail(session),
+        "evidence": _evidence(session),
     }
 
 
@@ -82,16 +96,34 @@ def _files(session: Session) -> list[dict[str, Any]]:
     return [{key: value for key, value in file.items() if value is not None} for file in known]
 
 
-def _trail(session: Session) -> list[dict[str, Any]]:
+def timeline(session: Session) -> list[dict[str, Any]]:
+    """What happened, the oldest first; what a note does not have is left out."""
+    return [
+        {
+            "at": moment(note.at),
+            "kind": note.kind,
+            "what": note.what,
+            **({"reading": note.reading} if note.reading else {}),
+            **({"host": note.host} if note.host else {}),
+            **({"count": note.count, "until": moment(note.until)} if note.count > 1 else {}),
+        }
+        for note in session.timeline
+    ]
+
+
+def _evidence(session: Session) -> list[dict[str, Any]]:
+    """What others told, as consumers get it."""
     return [
         {
             "time": moment(note.at),
-            "source": note.source,
+            "source": note.kind,
             "reading": note.reading,
-            "text": note.text,
+            "text": note.what,
             **({"host": note.host} if note.host else {}),
+            **({"count": note.count, "until": moment(note.until)} if note.count > 1 else {}),
         }
-        for note in session.trail
+        for note in session.timeline
+        if note.reading
     ]
 
 

@@ -3,15 +3,14 @@
 from dataclasses import replace
 
 from scheduler.recordings.session import (
-    TRAIL,
     Evidence,
-    Note,
     Reading,
     Session,
     Source,
     State,
     transition,
 )
+from scheduler.recordings.timeline import Kind, Note, Timeline, noted
 
 _SEEN_ALIVE = {
     Reading.STARTED,
@@ -34,7 +33,7 @@ def observe(session: Session, evidence: Evidence) -> Session:
         TransitionError: our own mistake; nothing was changed.
     """
     state = transition(session.state, evidence.reading)
-    session = replace(session, trail=_trail(session, evidence))
+    session = replace(session, timeline=_timeline(session, evidence))
     if session.state is State.CLOSED:
         return _after_the_end(session, evidence)
     told = {Source.EVENT: _heard, Source.QUERY: _answered, Source.STOP: _stopped}[evidence.source]
@@ -42,11 +41,12 @@ def observe(session: Session, evidence: Evidence) -> Session:
     return replace(session, state=state, files=evidence.files or session.files)
 
 
-def _trail(session: Session, evidence: Evidence) -> tuple[Note, ...]:
+def _timeline(session: Session, evidence: Evidence) -> Timeline:
     e = evidence
-    if e.source is Source.EVENT and e.reading in {Reading.ALIVE, Reading.PROGRESS}:
-        return session.trail  # by the hundred, and `heard_at` says it
-    return (*session.trail, Note(e.at, e.source, e.reading, e.text, e.host))[-TRAIL:]
+    # what a working recorder sends comes by the hundred, and one note says it
+    alike = e.source is Source.EVENT and e.reading in {Reading.ALIVE, Reading.PROGRESS}
+    note = Note(e.at, Kind(e.source), e.text, e.reading, e.host)
+    return noted(session.timeline, note, alike=alike)
 
 
 def _heard(session: Session, evidence: Evidence) -> Session:

@@ -1,18 +1,20 @@
 """A session as the flat hash of the ledger, and back. Pure. The hash is public to read."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import msgspec
 
 from scheduler.recordings.ledger import SessionUnreadableError
 from scheduler.recordings.session import Session
+from scheduler.recordings.timeline import Kind, Note, Timeline
 
 _NAMES = {field.name for field in fields(Session)}
 _TEXT = {field.name for field in fields(Session) if field.type in {str, "str"}}
 _PLAIN = _TEXT | {"state", "ended_by", "closed_by"}
 """Fields that are written as they are; the others are written as JSON."""
+_ALWAYS = {"at", "kind", "what"}
 
 
 def to_hash(session: Session) -> dict[str, str]:
@@ -39,7 +41,22 @@ def from_hash(sid: str, found: Mapping[bytes, bytes]) -> Session:
 
 
 def _written(name: str, value: Any) -> str:
-    return str(value) if name in _PLAIN else msgspec.json.encode(value).decode()
+    if name in _PLAIN:
+        return str(value)
+    return msgspec.json.encode(_brief(value) if name == "timeline" else value).decode()
+
+
+def _brief(timeline: Timeline) -> list[dict[str, Any]]:
+    """What is as usual is left out: there are up to a few dozen notes for each recording."""
+    usual = asdict(Note(0.0, Kind.EVENT, ""))
+    return [
+        {
+            name: value
+            for name, value in asdict(note).items()
+            if name in _ALWAYS or value != usual[name]
+        }
+        for note in timeline
+    ]
 
 
 def _read(name: str, value: bytes) -> Any:

@@ -8,6 +8,7 @@ store that came back empty gets them back.
 
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import replace
+from itertools import islice
 from typing import Any, cast
 
 import msgspec
@@ -223,6 +224,11 @@ class RedisLedger:
             counts[session.state] += 1
         return counts
 
+    def open_sessions(self, *, limit: int) -> list[Session]:
+        """Open sessions that this process knows of, those that changed last first."""
+        newest = islice(reversed(self._open.values()), limit)
+        return [session for _, session in newest]
+
     @property
     def _ttl_ms(self) -> int:
         return max(1, int(self._keep * 1000))
@@ -255,6 +261,7 @@ class RedisLedger:
         if session.told:
             self._open.pop(session.sid, None)
         else:
+            self._open.pop(session.sid, None)  # so that the order is that of the changes
             self._open[session.sid] = (now, session)
 
     async def _sids(self) -> AsyncIterator[str]:

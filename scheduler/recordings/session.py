@@ -10,9 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from agora_sidecar.agora.recordings import File
-
-TRAIL = 16
-"""How many pieces of evidence are kept: a whole 404 patience and what led to it."""
+from scheduler.recordings.timeline import Timeline
 
 RESOURCE_EXPIRED_HOURS = 72.0
 """`resourceExpiredHour` of acquire when not given: how long query and stop work after the sid."""
@@ -138,17 +136,6 @@ class Evidence:
     uid: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    """A piece of evidence as it is kept: without the files."""
-
-    at: float
-    source: Source
-    reading: Reading
-    text: str = ""
-    host: str = ""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """One recording: what names it, what is wanted, what was observed. Times are Unix seconds.
@@ -199,7 +186,7 @@ class Session:
     afterwards: str = ""
     started_told: bool = False
     told: bool = False
-    trail: tuple[Note, ...] = ()
+    timeline: Timeline = ()
     version: int = 0
 
     def askable(self, now: float) -> bool:

@@ -81,3 +81,8 @@ class ShardedLedger:
             for state, number in part.open_by_state().items():
                 counts[state] += number
         return counts
+
+    def open_sessions(self, *, limit: int) -> list[Session]:
+        """Open sessions that this process knows of, from each shard in turn."""
+        share = -(-limit // len(self.parts))
+        return [session for part in self.parts for session in part.open_sessions(limit=share)]

@@ -66,7 +66,7 @@ def test_show_tells_what_is_known_and_who_told_it(url: str) -> None:
     result = run(url, "show", SID)
 
     assert "state: recording" in result.stdout
-    assert "event  started: 40 recorder_started" in result.stdout
+    assert "event     started: 40 recorder_started" in result.stdout
     assert "(api.example)" in result.stdout
     assert as_json(run(url, "show", SID, "--json"))["cname"] == "room"
 

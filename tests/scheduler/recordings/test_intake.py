@@ -370,7 +370,7 @@ async def test_the_order_within_a_recording_is_kept() -> None:
 
     found = await ledger.load(SID)
     assert found is not None
-    assert [note.reading.value for note in found.trail] == ["started", "leaving", "exited"]
+    assert [note.reading for note in found.timeline] == ["started", "leaving", "exited"]
     assert found.version == 1
 
 

@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scheduler.recordings.body import RegistrationError
@@ -140,6 +140,7 @@ def test_with_several_app_ids_it_must_be_said_which() -> None:
     assert set(problems(BODY, app_ids=("a", "b"))) == {"appId"}
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine it is
 @given(
     st.dictionaries(
         st.sampled_from([*BODY, "appId", "startedAt", "maxDuration", "maxIdleTime", "other"]),

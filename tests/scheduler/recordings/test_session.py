@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from scheduler.recordings.decide import Close, decide
 from scheduler.recordings.observe import observe
 from scheduler.recordings.session import (
-    TRAIL,
     TRANSITIONS,
     Evidence,
     Reading,
@@ -17,6 +16,7 @@ from scheduler.recordings.session import (
     close,
     transition,
 )
+from scheduler.recordings.timeline import FIRST, LATEST
 from scheduler.recordings.timings import Timings
 from tests.scheduler.recordings.evidence_samples import (
     NOW,
@@ -149,15 +149,18 @@ def test_stop_without_data_closes_at_once() -> None:
     assert (closed.closed_reason, closed.closed_by) == ("no_data", Source.STOP)
 
 
-def test_the_trail_keeps_the_latest_evidence_and_leaves_out_the_everyday() -> None:
-    known = session()
-    for second in range(TRAIL + 4):
+def test_the_timeline_joins_the_everyday_and_keeps_the_beginning_and_the_present() -> None:
+    known = observe(session(), event(Reading.STARTED, text="40"))
+    for second in range(FIRST + LATEST + 4):
         known = observe(known, answer(Reading.UNKNOWN, NOW + second))
-        known = observe(known, event(Reading.ALIVE, NOW + second))
+        known = observe(known, event(Reading.ALIVE, NOW + second, text=f"43, {second}"))
+        known = observe(known, event(Reading.PROGRESS, NOW + second, text=f"33, {second}"))
+        known = observe(known, event(Reading.PROGRESS, NOW + second + 1, text=f"33, {second}"))
 
-    assert len(known.trail) == TRAIL
-    assert {note.reading for note in known.trail} == {Reading.UNKNOWN}
-    assert known.trail[-1].at == NOW + TRAIL + 3
+    assert len(known.timeline) == FIRST + LATEST
+    assert known.timeline[0].what == "40"
+    last = known.timeline[-1]
+    assert (last.at, last.count, last.until) == (NOW + FIRST + LATEST + 3, 2, last.at + 1)
 
 
 _QUERY = [r for r in Reading if r not in {Reading.GIVEN_UP, Reading.FATAL, Reading.STARTED}]
