@@ -21,11 +21,15 @@ from scheduler.allowlist.metrics import AllowlistMetrics
 from scheduler.allowlist.source import Source
 from scheduler.allowlist.sync import Publish, Rules, Sync
 from scheduler.allowlist.targets import Target
-from scheduler.allowlist.targets.file import FileTarget
+from scheduler.allowlist.targets.command import CommandTarget, Programs
+from scheduler.allowlist.targets.file import FileTarget, Reader
 from scheduler.allowlist.targets.nftables import NftablesTarget
 from scheduler.recordings.timings import Timings
 from scheduler.settings import AllowlistSettings, RecordingsSettings
+from scheduler.settings import CommandTarget as CommandSettings
+from scheduler.settings import FileTarget as FileSettings
 from scheduler.settings import NftablesTarget as NftablesSettings
+from scheduler.settings import Target as TargetSettings
 
 log = structlog.get_logger()
 
@@ -59,7 +63,7 @@ def allowlist_sync(
     """The allow-list's loop body, over the configured targets."""
     return Sync(
         source=Source(client, paths=settings.ip_paths, use_all=settings.ip_paths_use == "all"),
-        targets=_targets(settings),
+        targets=allowlist_targets(settings),
         rules=Rules(
             grace=settings.grace,
             poll_interval=settings.poll_interval,
@@ -78,27 +82,31 @@ def allowlist_sync(
     )
 
 
-def _targets(settings: AllowlistSettings) -> Sequence[Target]:
-    found: list[Target] = []
+def allowlist_targets(settings: AllowlistSettings) -> Sequence[Target]:
+    """The configured targets; nothing is read or written yet."""
     ports = [target.port for target in settings.targets if isinstance(target, NftablesSettings)]
-    for target in settings.targets:
-        if isinstance(target, NftablesSettings):
-            found.append(
-                NftablesTarget(
-                    port=target.port,
-                    mode=target.mode,
-                    ports=ports,
-                    # the operator's own addresses stand beside the vendor's
-                    max_entries=settings.max_entries + len(settings.also_allow),
-                )
+    # the operator's own addresses stand beside the vendor's
+    max_entries = settings.max_entries + len(settings.also_allow)
+    return [_target(target, ports=ports, max_entries=max_entries) for target in settings.targets]
+
+
+def _target(settings: TargetSettings, *, ports: Sequence[int], max_entries: int) -> Target:
+    match settings:
+        case NftablesSettings(port=port, mode=mode):
+            return NftablesTarget(port=port, mode=mode, ports=ports, max_entries=max_entries)
+        case FileSettings():
+            reader = Reader(settings.check, settings.reload, settings.haproxy_socket)
+            return FileTarget(
+                settings.path, form=settings.format, template=settings.template, reader=reader
             )
-        else:
-            found.append(
-                FileTarget(
-                    target.path, form=target.format, check=target.check, reload=target.reload
-                )
+        case CommandSettings(read=read, apply=apply, dry_run=dry_run, remove=remove):
+            return CommandTarget(
+                settings.name,
+                Programs(read=read, apply=apply, dry_run=dry_run, remove=remove),
+                form=settings.format,
+                within=settings.timeout,
+                shared=settings.shared,
             )
-    return found
 
 
 def publisher(store: Redis, keys: Keys) -> Publish:

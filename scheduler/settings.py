@@ -1,14 +1,16 @@
 """The scheduler's own settings: the allow-list and its targets, the gateway, the recordings."""
 
+import re
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
     Field,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from agora_sidecar.process.advice import Loud, Within
@@ -17,8 +19,10 @@ from agora_sidecar.process.quantities import (
     Count,
     Duration,
     File,
+    Flag,
     OptionalAddress,
     OptionalDuration,
+    OptionalFile,
     Text,
     matching,
     written,
@@ -33,8 +37,15 @@ Port = Annotated[Count, Field(ge=1, le=65_535)]
 ApiPath = Annotated[Text, matching(r"(/[A-Za-z0-9._~-]+)+", "a path such as /v1/ncs/ip")]
 
 
-def _absolute(path: Path) -> Path:
-    if not path.is_absolute():
+Words = tuple[Text, ...]
+"""A program and its arguments; no shell reads them."""
+TargetName = Annotated[Text, matching(r"[a-z0-9-]{1,32}", "1 to 32 of a-z, 0-9 and -")]
+_SOCKET_WORD = re.compile(r"[A-Za-z0-9/._-]+")
+"""What HAProxy's socket takes as one word, whatever its quoting."""
+
+
+def _absolute(path: Path | None) -> Path | None:
+    if path is not None and not path.is_absolute():
         raise ValueError(
             "must be an absolute path: where a service is started from is nobody's plan"
         )
@@ -82,18 +93,82 @@ class FileTarget(Section):
     )
     format: Literal["plain", "json", "nginx", "haproxy", "template"] = Field(
         default="plain",
-        description="plain: one address a line; nginx: allow …; and at last deny all;",
+        description="plain, haproxy: one address a line; nginx: allow …; and at last deny all;",
     )
-    check: tuple[Text, ...] = Field(
+    template: Annotated[OptionalFile, AfterValidator(_absolute)] = Field(
+        default=written(""), description="The template, for the format of this name"
+    )
+    check: Words = Field(
         default=(), max_length=64, description="Command that must succeed before the rename"
     )
-    reload: tuple[Text, ...] = Field(
+    reload: Words = Field(
         default=(), max_length=64, description="Command that tells the reader to read it again"
+    )
+    haproxy_socket: Annotated[OptionalFile, AfterValidator(_absolute)] = Field(
+        default=written(""),
+        description="HAProxy's admin socket: it takes the list up in one step, without a reload",
+    )
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if (self.format == "template") != (self.template is not None):
+            raise ValueError('template and format = "template" need each other')
+        if self.haproxy_socket is None:
+            return self
+        if self.format != "haproxy":
+            raise ValueError('haproxy_socket needs format = "haproxy"')
+        if not _SOCKET_WORD.fullmatch(str(self.path)):
+            raise ValueError("path must be letters, digits, / . _ and - only, for HAProxy's socket")
+        return self
+
+
+class CommandTarget(Section):
+    """Any other firewall, read and written by the operator's programs."""
+
+    kind: Literal["command"] = Field(description="The operator's own programs")
+    name: TargetName = Field(description="Names it in logs, metrics and commands")
+    read: Words = Field(
+        min_length=1, max_length=64, description="Command that prints who is admitted now"
+    )
+    apply: Words = Field(
+        min_length=1,
+        max_length=64,
+        description="Command that is given the list on its standard input, and makes it so",
+    )
+    dry_run: Words = Field(
+        default=(),
+        max_length=64,
+        description="Command that is given the same before; a failure of it stops the change",
+    )
+    remove: Words = Field(
+        default=(), max_length=64, description="Command that takes the list away, for uninstall"
+    )
+    format: Literal["plain", "json"] = Field(
+        default="plain",
+        description="How the list is written for them: one address a line, or one JSON object",
+    )
+    timeout: Annotated[Duration, Field(le=300)] = Field(
+        default=written("30s"), description="How long each command may take"
+    )
+    shared: Flag = Field(
+        default=True,
+        description="Whether it is one firewall for several machines: only a leader writes then",
     )
 
 
-Target = Annotated[NftablesTarget | FileTarget, Field(discriminator="kind")]
+Target = Annotated[NftablesTarget | FileTarget | CommandTarget, Field(discriminator="kind")]
 """Where the allow-list is applied."""
+
+
+def _place(target: Target) -> str:
+    """What no other target may be."""
+    match target:
+        case NftablesTarget():
+            return f"port {target.port}"
+        case FileTarget():
+            return f"file {target.path}"
+        case CommandTarget():
+            return f"command {target.name}"
 
 
 class AllowlistSettings(Section):
@@ -138,9 +213,9 @@ class AllowlistSettings(Section):
     @field_validator("targets")
     @classmethod
     def _targets_differ(cls, targets: tuple[Target, ...]) -> tuple[Target, ...]:
-        places = [t.port if isinstance(t, NftablesTarget) else t.path for t in targets]
+        places = [_place(target) for target in targets]
         if len(set(places)) < len(places):
-            raise ValueError("must not hold the same port or the same file twice")
+            raise ValueError("must not hold the same port, file, name or object twice")
         return targets
 
     @field_validator("also_allow")

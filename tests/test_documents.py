@@ -25,7 +25,7 @@ from receiver.settings import ReceiverSettings
 from scheduler.recordings.api import recordings_application
 from scheduler.recordings.registry import Registry
 from scheduler.recordings.timings import Timings
-from scheduler.settings import AllowlistSettings, FileTarget
+from scheduler.settings import GatewaySettings
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_ledger import MemoryLedger
 
@@ -243,15 +243,12 @@ def test_the_readme_names_every_setting_that_is_refused_in_this_version() -> Non
             tls_certificate="chain.pem",
             tls_key="key.pem",
         ),
-        allowlist=AllowlistSettings(
-            targets=(FileTarget(kind="file", path="/etc/allow.conf", format="haproxy"),)
-        ),
+        gateway=GatewaySettings(validate="warn"),
     )
     refused = {dotted(path) for path, _ in not_yet(asked)}
 
     assert refused
-    assert {p for p in refused if f"`{p}`" not in README} == {"allowlist.targets[0].format"}
-    assert "`format` of a file target" in README
+    assert {p for p in refused if f"`{p}`" not in README} == set()
 
 
 def test_settings_without_effect_are_named_and_read_by_nothing() -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from agora_sidecar.process.shape import Path
-from scheduler.settings import FileTarget
 
 if TYPE_CHECKING:
     from agora_sidecar.cli.document import Document
@@ -23,10 +22,6 @@ def not_yet(document: "Document") -> Iterator[tuple[Path, str]]:
     for path, asked, what in rules:
         if asked:
             yield path, f"not in this version: {what}"
-    for index, target in enumerate(document.allowlist.targets):
-        if isinstance(target, FileTarget) and target.format not in {"plain", "nginx"}:
-            path = ("allowlist", "targets", index, "format")
-            yield path, f'not in this version: {target.format}; use "plain" or "nginx"'
 
 
 def _usual(document: "Document") -> Callable[[str, str], bool]:

@@ -219,6 +219,11 @@ File = Annotated[
 ]
 """A path of this machine."""
 
+OptionalFile = Annotated[
+    Path | None, BeforeValidator(_or_off(_path)), _shown(str), _schema("path or empty")
+]
+"""A path of this machine; `None`, written "", is none."""
+
 Duration = Annotated[float, BeforeValidator(duration), _shown(duration_text), _schema("duration")]
 """Seconds, written with a unit."""
 

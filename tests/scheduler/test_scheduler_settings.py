@@ -6,15 +6,17 @@ from pydantic import ValidationError
 
 from scheduler.settings import (
     AllowlistSettings,
+    CommandTarget,
     FileTarget,
     GatewaySettings,
     NftablesTarget,
     RecordingsSettings,
     SchedulerSettings,
+    Target,
 )
 
 
-def targets(*items: dict[str, Any]) -> tuple[NftablesTarget | FileTarget, ...]:
+def targets(*items: dict[str, Any]) -> tuple[Target, ...]:
     return AllowlistSettings.model_validate({"targets": list(items)}).targets
 
 
@@ -24,6 +26,10 @@ def nftables(**values: Any) -> dict[str, Any]:
 
 def file(**values: Any) -> dict[str, Any]:
     return {"kind": "file", "path": "/etc/nginx/agora-allow.conf"} | values
+
+
+def command(**values: Any) -> dict[str, Any]:
+    return {"kind": "command", "name": "edge", "read": ["edge"], "apply": ["edge"]} | values
 
 
 def test_a_scheduler_needs_no_settings_of_its_own() -> None:
@@ -89,6 +95,21 @@ def test_a_file_that_depends_on_where_we_started_is_refused(path: object) -> Non
         file(port=1),
         file(format="yaml"),
         file(reload="nginx -s reload"),
+        file(format="template"),
+        file(template="/etc/template"),
+        file(format="template", template="relative"),
+        file(haproxy_socket="/run/haproxy.sock"),
+        file(format="haproxy", haproxy_socket="haproxy.sock"),
+        file(format="haproxy", haproxy_socket="/run/haproxy.sock", path="/etc/a b;c"),
+        command(name="Edge one"),
+        command(read=[]),
+        command(apply=[]),
+        command(apply="edge"),
+        command(apply=["a\nb"]),
+        command(format="nginx"),
+        command(timeout="1h"),
+        command(timeout=5),
+        command(shared="yes"),
     ],
 )
 def test_a_target_of_another_kind_or_shape_is_refused(target: dict[str, Any]) -> None:
@@ -96,7 +117,27 @@ def test_a_target_of_another_kind_or_shape_is_refused(target: dict[str, Any]) ->
         targets(target)
 
 
-@pytest.mark.parametrize("twice", [nftables(), file()])
+def test_a_command_is_shared_until_it_is_said_otherwise() -> None:
+    (target,) = targets(command())
+
+    assert isinstance(target, CommandTarget)
+    assert (target.shared, target.format, target.timeout) == (True, "plain", 30.0)
+    assert (target.dry_run, target.remove) == ((), ())
+
+
+def test_a_template_and_a_socket_of_haproxy_are_files_of_this_machine() -> None:
+    template, haproxy = targets(
+        file(format="template", template="/etc/allow.template"),
+        file(format="haproxy", path="/etc/haproxy/a.acl", haproxy_socket="/run/haproxy.sock"),
+    )
+
+    assert isinstance(template, FileTarget)
+    assert isinstance(haproxy, FileTarget)
+    assert template.template == Path("/etc/allow.template")
+    assert haproxy.haproxy_socket == Path("/run/haproxy.sock")
+
+
+@pytest.mark.parametrize("twice", [nftables(), file(), command()])
 def test_two_targets_for_one_place_are_refused(twice: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="twice"):
         targets(twice, twice)
