@@ -187,6 +187,15 @@ VIOLATIONS = {
         "agora_sidecar/agora/fields.py",
         "import agora_sidecar.agora.client",
     ),
+    "The emulator:": (
+        "agora_sidecar/emulator/account.py",
+        "import agora_sidecar.emulator.service",
+    ),
+    "The emulator's studio:": (
+        "agora_sidecar/emulator/studio/media.py",
+        "import agora_sidecar.emulator.studio.rules",
+    ),
+    "What the emulated vendor does": ("agora_sidecar/emulator/studio/task.py", "import time"),
     "The receiver:": ("receiver/webhook.py", "import receiver.settings"),
     "The spool:": ("receiver/spool/row.py", "import receiver.spool.drain"),
     "Trimming:": ("scheduler/trimming/verdict.py", "import scheduler.trimming.trimmer"),
@@ -194,7 +203,7 @@ VIOLATIONS = {
     "The allow-list:": ("scheduler/allowlist/addresses.py", "import scheduler.allowlist.plan"),
     "The recordings:": ("scheduler/recordings/session.py", "import scheduler.recordings.intake"),
     "No import cycles": (
-        "agora_sidecar/emulator/tasks.py",
+        "agora_sidecar/emulator/pace.py",
         "import agora_sidecar.emulator.emulator",
     ),
     "The kinds of target": (
@@ -205,7 +214,7 @@ VIOLATIONS = {
         "scheduler/allowlist/sync.py",
         "import scheduler.allowlist.targets.file",
     ),
-    "The emulator is": ("receiver/webhook.py", "import agora_sidecar.emulator.bodies"),
+    "The emulator is": ("receiver/webhook.py", "import agora_sidecar.emulator.answers"),
     "Facts about Agora": ("agora_sidecar/agora/signatures.py", "import time"),
     "Decisions about recordings": ("scheduler/recordings/decide.py", "import time"),
     "What is admitted": ("scheduler/allowlist/guard.py", "import structlog"),

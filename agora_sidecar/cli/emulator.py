@@ -49,7 +49,7 @@ def emulator(
     published: Annotated[int, typer.Option(help="How many of them are in use at a time.")] = 2,
     rotate_every: RotateOption = None,
 ) -> None:
-    """Be Agora: composite recordings, the address list, callbacks with faults on demand.
+    """Be Agora: all endpoints and modes, the address list, callbacks with faults on demand.
 
     Example: agora-sidecar emulator --callback http://127.0.0.1:8080/ncs --secret s --fault lose=0.1
     """

@@ -2,9 +2,8 @@
 
 For the demo, the tests and a developer's laptop; no deployed process uses it. What lives here says
 how Agora behaves, strict where Agora is strict and lenient where it is lenient, and knows nothing
-of the receiver or the scheduler. First cut: composite recordings (`mix`), the address list,
-callbacks.
+of the receiver or the scheduler.
 
-`tasks`, `bodies`, `requests`, `resources`, `addresses`, `faults`, `fates` and `answers` are pure;
-`emulator` puts everything together.
+Two doors: `emulator` puts everything together and listens; `account` is the same vendor without
+HTTP and without a clock of its own, for simulations. `studio` is what recordings do.
 """

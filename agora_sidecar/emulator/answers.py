@@ -35,6 +35,26 @@ def bad_parameter(reason: str) -> Refusal:
     return service(400, 2, reason)
 
 
+def bad_channel() -> Refusal:
+    """A channel name with characters that no channel has."""
+    return service(400, 401, "invalid_channel_name")
+
+
+def bad_layout(reason: str) -> Refusal:
+    """An `updateLayout` whose layout cannot be read."""
+    return service(400, 1028, reason)
+
+
+def other_start_parameter() -> Refusal:
+    """A start whose `clientRequest` is not the `startParameter` of its acquire."""
+    return bad_parameter("request_hash mismatch!")
+
+
+def slow_upload() -> Refusal:
+    """Stopped, and the upload takes longer than the answer to a stop waits."""
+    return service(206, 50, "upload timed out")
+
+
 def no_route() -> Refusal:
     """A wrong method or path."""
     return gateway(404, "no Route matched with those values")
@@ -110,17 +130,29 @@ def incomplete() -> Refusal:
     return service(206, 65, "request not completed")
 
 
+TIMEOUT = (504, 62, "request timeout")
 FAILURES = {
-    "acquire": (500, 500, "internal_error"),
-    "start": (500, 502, "Failed to allocate worker"),
-    "query": (504, 62, "request timeout"),
-    "stop": (504, 62, "request timeout"),
+    "acquire": (
+        (500, 500, "internal_error"),
+        (500, 501, "no_worker_manager_available"),
+        (500, 504, "allocate_timeout"),
+    ),
+    "start": ((500, 502, "Failed to allocate worker"), (500, 62, "request timeout")),
+    "query": (TIMEOUT,),
+    "update": (TIMEOUT,),
+    "updateLayout": (TIMEOUT,),
+    "stop": (TIMEOUT,),
 }
 """What each endpoint says when the vendor's side is to blame: status, code, reason."""
 
 
-def failure(endpoint: str) -> Refusal:
-    """A 5xx as this endpoint gives it."""
-    if endpoint in FAILURES:
-        return service(*FAILURES[endpoint])
-    return gateway(500, "An unexpected error occurred")
+def failure(endpoint: str, which: float = 0.0) -> Refusal:
+    """A 5xx as this endpoint gives it; `which` of them, from 0 to 1."""
+    known = FAILURES.get(endpoint)
+    if known is None:
+        return gateway(500, "An unexpected error occurred")
+    return service(*known[min(int(which * len(known)), len(known) - 1)])
+
+
+MAY_BE_INCOMPLETE = frozenset({"start", "query", "update", "updateLayout", "stop"})
+"""The endpoints that 206 with code 65 is documented for."""

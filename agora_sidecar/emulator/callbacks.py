@@ -10,16 +10,17 @@ out of the line.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 
 from agora_sidecar.agora.signatures import sign
-from agora_sidecar.emulator.bodies import envelope
+from agora_sidecar.emulator.envelopes import envelope
 from agora_sidecar.emulator.fates import Fate, decide
 from agora_sidecar.emulator.faults import Faults, dice
 from agora_sidecar.emulator.journal import Journal, Notice
 from agora_sidecar.emulator.pace import Pace
+from agora_sidecar.emulator.studio.message import Message
 
 ANSWER_WITHIN = 10.0
 """Seconds the other side has for an answer."""
@@ -40,18 +41,6 @@ class Post(Protocol):
     ) -> Awaitable[int | None]:
         """The answer's HTTP status; None for no answer."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What a recording has to tell; `ending` marks its last events."""
-
-    sid: str
-    cname: str
-    event_type: int
-    sequence: int
-    payload: dict[str, Any]
-    ending: bool
 
 
 @dataclass(slots=True)
@@ -96,8 +85,14 @@ class Callbacks:
         self._settled.set()
 
     def send(self, message: Message) -> None:
-        """Take a message on its way; returns at once."""
+        """Take a message on its way, on both ways if fate has it so; returns at once."""
         parcel = self._parcel(message)
+        self._dispatch(parcel)
+        if parcel.fate.redundant:
+            self._dispatch(self._parcel(message, way=2))
+
+    def _dispatch(self, parcel: _Parcel) -> None:
+        message = parcel.message
         self._journal.add_notice(parcel.notice)
         if parcel.notice.lost or self._post is None:
             return
@@ -121,12 +116,12 @@ class Callbacks:
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
 
-    def _parcel(self, message: Message) -> _Parcel:
+    def _parcel(self, message: Message, way: int = 1) -> _Parcel:
         faults = self._faults()
         muted = faults.mutes(
-            (message.sid, message.cname), ordinal=message.sequence + 1, ending=message.ending
+            (message.sid, message.cname), ordinal=message.ordinal, ending=message.ending
         )
-        roll = dice(self._seed, "notice", message.sid, message.sequence)
+        roll = dice(self._seed, "notice", message.sid, message.ordinal, way)
         notice_id = f"{roll.getrandbits(128):032x}"
         fate = decide(faults, roll, muted=muted)
         overflow = len(self._jobs) >= MAX_WAITING
@@ -136,7 +131,7 @@ class Callbacks:
             notice_id=notice_id,
             sid=message.sid,
             event_type=message.event_type,
-            sequence=message.sequence,
+            ordinal=message.ordinal,
             lost=fate.lost or overflow,
         )
         return _Parcel(message, notice, fate)

@@ -10,7 +10,6 @@ from agora_sidecar.emulator.answers import Refusal
 from agora_sidecar.emulator.faults import FaultError, Faults, changed, shown
 from agora_sidecar.emulator.gate import answer
 from agora_sidecar.emulator.journal import Journal
-from agora_sidecar.emulator.studio import Studio
 
 
 class Switchboard:
@@ -32,12 +31,12 @@ class Control:
         *,
         switchboard: Switchboard,
         journal: Journal,
-        studio: Studio,
+        publish: Callable[..., None],
         rotate: Callable[[], Awaitable[tuple[str, ...]]],
     ) -> None:
         self._switchboard = switchboard
         self._journal = journal
-        self._studio = studio
+        self._publish = publish
         self._rotate = rotate
 
     def routes(self) -> list[web.RouteDef]:
@@ -77,7 +76,7 @@ class Control:
         cname, present = wish.get("cname"), wish.get("present")
         if not isinstance(cname, str) or not isinstance(present, bool):
             raise _unusable('give {"cname": "room1", "present": false}')
-        self._studio.publish(cname, present=present)
+        self._publish(cname, present=present)
         return answer({"cname": cname, "present": present})
 
 

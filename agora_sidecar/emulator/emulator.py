@@ -4,8 +4,11 @@ import asyncio
 
 from aiohttp import web
 
+from agora_sidecar.emulator.account import Account
 from agora_sidecar.emulator.addresses import AddressPool
+from agora_sidecar.emulator.asked import Asked
 from agora_sidecar.emulator.callbacks import ANSWER_WITHIN, Callbacks
+from agora_sidecar.emulator.clockwork import Clockwork
 from agora_sidecar.emulator.control import Control, Switchboard
 from agora_sidecar.emulator.faults import Faults
 from agora_sidecar.emulator.gate import Gate
@@ -14,7 +17,7 @@ from agora_sidecar.emulator.options import CannotListenError, EmulatorOptions
 from agora_sidecar.emulator.pace import Pace
 from agora_sidecar.emulator.senders import Destination, Senders
 from agora_sidecar.emulator.service import Service
-from agora_sidecar.emulator.studio import Studio
+from agora_sidecar.emulator.studio.studio import Studio
 from agora_sidecar.process.clock import Clock, SystemClock
 
 MAX_BODY = 1024 * 1024
@@ -24,11 +27,15 @@ CLOSING = 1.0
 
 
 class Emulator:
-    """One emulated account. `journal` is the ground truth; `faults` may be set at any time."""
+    """One emulated account. `journal` is the ground truth, `asked` what came in.
+
+    `faults` may be set at any time.
+    """
 
     def __init__(self, options: EmulatorOptions, *, clock: Clock | None = None) -> None:
         self.options = options
         self.journal = Journal()
+        self.asked = Asked()
         self._switchboard = Switchboard(options.faults)
         self._pace = Pace(clock or SystemClock(), options.speed)
         self._pool = AddressPool(options.sources, published=options.published)
@@ -42,9 +49,8 @@ class Emulator:
             addresses=lambda: self._pool.current,
             faults=self._switchboard.current,
         )
-        self._studio = Studio(
-            seed=options.seed, pace=self._pace, journal=self.journal, callbacks=self._callbacks
-        )
+        self._studio = Studio(stamp=self._pace.stamp, enter=self.journal.add_recording)
+        self._clockwork = Clockwork(self._studio, pace=self._pace, tell=self._callbacks.send)
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=CLOSING)
         self._rotation: asyncio.Task[None] | None = None
 
@@ -80,6 +86,7 @@ class Emulator:
             raise CannotListenError(
                 f"listen: cannot listen on {where}: {error.strerror}"
             ) from error
+        self._clockwork.start()
         if self.options.rotate_every is not None:
             self._rotation = asyncio.create_task(self._rotate_for_ever(self.options.rotate_every))
         host, port = self._runner.addresses[0][:2]
@@ -90,7 +97,7 @@ class Emulator:
         if self._rotation is not None:
             self._rotation.cancel()
             await asyncio.gather(self._rotation, return_exceptions=True)
-        await self._studio.close()
+        await self._clockwork.close()
         await self._callbacks.close()
         await self._runner.cleanup()
         await self._senders.close()
@@ -106,7 +113,7 @@ class Emulator:
 
     def set_publisher(self, cname: str, *, present: bool) -> None:
         """Say whether anybody publishes in a channel, now and later; at first, yes."""
-        self._studio.publish(cname, present=present)
+        self._studio.publish(cname, present=present, now=self._pace.elapsed())
 
     async def _rotate_for_ever(self, every: float) -> None:
         while True:
@@ -120,21 +127,27 @@ class Emulator:
             per_second=options.requests_per_second,
             seed=options.seed,
             pace=self._pace,
+            asked=self.asked,
+            faults=self._switchboard.current,
+        )
+        account = Account(
+            app_id=options.app_id,
+            seed=options.seed,
+            studio=self._studio,
             faults=self._switchboard.current,
         )
         service = Service(
-            app_id=options.app_id,
-            seed=options.seed,
+            account,
+            clockwork=self._clockwork,
             pace=self._pace,
             pool=self._pool,
-            studio=self._studio,
             journal=self.journal,
             faults=self._switchboard.current,
         )
         control = Control(
             switchboard=self._switchboard,
             journal=self.journal,
-            studio=self._studio,
+            publish=self.set_publisher,
             rotate=self.rotate_addresses,
         )
         application = web.Application(middlewares=[gate.middleware()], client_max_size=MAX_BODY)

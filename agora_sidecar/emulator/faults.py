@@ -20,7 +20,10 @@ ADDRESS_LISTS = (
     "thousands",
 )
 """What the address list endpoint may answer; all but the first are odd."""
-PROBABILITIES = ("lose", "duplicate", "reorder", "delay", "fail", "slow")
+OF_NOTICES = ("lose", "duplicate", "reorder", "delay", "redundant")
+OF_CALLS = ("fail", "incomplete", "throttle", "slow", "cut", "cut_late")
+OF_RECORDINGS = ("backup", "slow_upload", "die", "failover", "playload")
+PROBABILITIES = (*OF_NOTICES, *OF_CALLS, *OF_RECORDINGS)
 MAX_SECONDS = 86_400.0
 MAX_MUTES = 10_000
 
@@ -35,8 +38,17 @@ class Faults:
 
     Per notice: `lose` (never sent), `duplicate` (sent again although it was acknowledged),
     `reorder` (others of its recording overtake it), `delay` (it comes late, by up to
-    `delay_seconds`). Per API call: `fail` (5xx), `slow` (answered after `slow_seconds`).
-    `backup` is the probability that a recording's files end in the vendor's backup cloud.
+    `delay_seconds`), `redundant` (it comes a second time on another path, as a notice of its own).
+
+    Per API call: `fail` (5xx), `incomplete` (206 with code 65, done or not), `throttle` (429),
+    `slow` (answered after `slow_seconds`), `cut` (the connection is closed, nothing done),
+    `cut_late` (done, and closed without an answer).
+
+    Per recording, decided at its start: `backup` (its files end in the vendor's backup cloud),
+    `slow_upload` (longer than a stop waits), `die` (some time after it was accepted), `failover`
+    (its worker is lost, and after a while another one goes on). `playload` is how often a stop of
+    web mode misspells `payload` as the reference does.
+
     `addresses` is how the address list answers. `mute` loses, of a recording named by its sid or
     channel, everything after its n-th event, or from its end on (`"end"`).
 
@@ -49,15 +61,24 @@ class Faults:
     reorder: float = 0.0
     delay: float = 0.0
     delay_seconds: float = 60.0
+    redundant: float = 0.0
     fail: float = 0.0
+    incomplete: float = 0.0
+    throttle: float = 0.0
     slow: float = 0.0
     slow_seconds: float = 12.0
+    cut: float = 0.0
+    cut_late: float = 0.0
     backup: float = 0.0
+    slow_upload: float = 0.0
+    die: float = 0.0
+    failover: float = 0.0
+    playload: float = 0.0
     addresses: str = "normal"
     mute: Mapping[str, int | str] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
-        for name in (*PROBABILITIES, "backup"):
+        for name in PROBABILITIES:
             _demand_number(name, getattr(self, name), upper=1.0)
         for name in ("delay_seconds", "slow_seconds"):
             _demand_number(name, getattr(self, name), upper=MAX_SECONDS)

@@ -12,6 +12,8 @@ from aiohttp.typedefs import Handler, Middleware
 
 from agora_sidecar.emulator import answers
 from agora_sidecar.emulator.answers import Refusal
+from agora_sidecar.emulator.asked import Asked
+from agora_sidecar.emulator.fates import decide_call
 from agora_sidecar.emulator.faults import Faults, dice
 from agora_sidecar.emulator.pace import Pace
 
@@ -50,12 +52,14 @@ class Gate:
         per_second: float,
         seed: int,
         pace: Pace,
+        asked: Asked,
         faults: Callable[[], Faults],
     ) -> None:
         self._credentials = credentials.encode()
         self._bucket = Bucket(per_second)
         self._seed = seed
         self._pace = pace
+        self._asked = asked
         self._faults = faults
         self._calls = 0
         self._rolled = 0
@@ -66,6 +70,8 @@ class Gate:
         @web.middleware
         async def pass_gate(request: web.Request, handler: Handler) -> web.StreamResponse:
             response = await self._answer(request, handler)
+            if not request.path.startswith(CONTROL):
+                await self._write_down(request, response)
             self._calls += 1
             number = dice(self._seed, "request", self._calls).getrandbits(128)
             response.headers["X-Request-Id"] = f"{number:032x}"
@@ -86,6 +92,21 @@ class Gate:
             log.exception("emulator.request_failed", path=request.path[:200])
             return _refused(answers.failure("acquire"))
 
+    async def _write_down(self, request: web.Request, response: web.StreamResponse) -> None:
+        try:
+            body = await request.read()
+        except (web.HTTPException, web.RequestPayloadError, OSError):
+            body = b""
+        given = response.body if isinstance(response, web.Response) else b""
+        self._asked.add(
+            method=request.method,
+            path=request.path,
+            endpoint=endpoint_of(request),
+            body=body,
+            status=response.status,
+            answer=given if isinstance(given, bytes) else b"",
+        )
+
     async def _pass(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.match_info.http_exception is not None:
             raise answers.no_route()
@@ -94,8 +115,7 @@ class Gate:
         self._authenticate(request.headers.get("Authorization"))
         if not self._bucket.take(self._pace.elapsed()):
             raise answers.too_fast()
-        await self._go_wrong(request.match_info.route.name or "")
-        return await handler(request)
+        return await self._serve(request, handler)
 
     def _authenticate(self, header: str | None) -> None:
         if header is None:
@@ -108,15 +128,36 @@ class Gate:
         if scheme.lower() != "basic" or not hmac.compare_digest(given, self._credentials):
             raise answers.wrong_credentials()
 
-    async def _go_wrong(self, endpoint: str) -> None:
+    async def _serve(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        endpoint = endpoint_of(request)
         self._rolled += 1
-        faults = self._faults()
-        roll = dice(self._seed, "call", self._rolled)
-        fail, slow = roll.random(), roll.random()
-        if slow < faults.slow:
-            await self._pace.sleep(faults.slow_seconds)
-        if fail < faults.fail:
-            raise answers.failure(endpoint)
+        fate = decide_call(self._faults(), dice(self._seed, "call", self._rolled))
+        if fate.throttled:
+            raise answers.too_fast()
+        if fate.slow:
+            await self._pace.sleep(self._faults().slow_seconds)
+        if fate.cut:
+            return _cut(request)
+        if fate.failed:
+            raise answers.failure(endpoint, fate.which)
+        incomplete = fate.incomplete and endpoint in answers.MAY_BE_INCOMPLETE
+        if incomplete and not fate.done:
+            raise answers.incomplete()
+        response = await handler(request)
+        if incomplete:
+            raise answers.incomplete()
+        return _cut(request) if fate.cut_late else response
+
+
+def endpoint_of(request: web.Request) -> str:
+    """The route's name without its region; empty where there is no route."""
+    return (request.match_info.route.name or "").partition(".")[0]
+
+
+def _cut(request: web.Request) -> web.Response:
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()  # goes nowhere
 
 
 def answer(

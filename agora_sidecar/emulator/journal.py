@@ -8,7 +8,8 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
-from agora_sidecar.emulator.tasks import GONE
+from agora_sidecar.emulator.studio.task import ADRIFT, GONE
+from agora_sidecar.emulator.studio.truth import Truth
 
 MAX_NOTICES = 100_000
 MAX_RECORDINGS = 10_000
@@ -17,15 +18,16 @@ NO_ANSWER = "no answer"
 
 @dataclass(slots=True)
 class Notice:
-    """One notice and its attempts: `bodies`, `answers` (None: no answer) and `sources` go together.
+    """One notice, the `ordinal`-th of its recording, and its attempts.
 
-    `lost` says that it was never to arrive, `gave_up` that no attempt was acknowledged.
+    `bodies`, `answers` (None: no answer) and `sources` go together, one for each attempt; `lost` says
+    that it was never to arrive, `gave_up` that no attempt was acknowledged.
     """
 
     notice_id: str
     sid: str
     event_type: int
-    sequence: int
+    ordinal: int
     bodies: list[bytes] = field(default_factory=list)
     answers: list[int | None] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
@@ -36,21 +38,6 @@ class Notice:
     def acknowledged(self) -> bool:
         """Whether any attempt was answered with exactly 200."""
         return 200 in self.answers
-
-
-@dataclass(slots=True)
-class Truth:
-    """How a recording really is; `status` is the vendor's or `tasks.GONE`, times Unix seconds."""
-
-    sid: str
-    resource_id: str
-    cname: str
-    uid: str
-    started: float
-    status: int
-    ended: float | None = None
-    events: list[int] = field(default_factory=list)
-    notice_ids: list[str] = field(default_factory=list)
 
 
 class Journal:
@@ -67,6 +54,7 @@ class Journal:
         self.lost = 0
         self.gave_up = 0
         self.rotations = 0
+        self.overlapping = 0
         self._furthest: dict[str, int] = {}
 
     def add_notice(self, notice: Notice) -> None:
@@ -75,7 +63,6 @@ class Journal:
         self.lost += notice.lost
         truth = self.recordings.get(notice.sid)
         if truth is not None:
-            truth.events.append(notice.event_type)
             truth.notice_ids.append(notice.notice_id)
         if len(self.notices) > MAX_NOTICES:
             self.notices.popitem(last=False)
@@ -91,8 +78,8 @@ class Journal:
         """An attempt goes out; its number is for `add_answer`."""
         if not notice.bodies:
             furthest = self._furthest.get(notice.sid, -1)
-            self.disordered += notice.sequence < furthest
-            self._furthest[notice.sid] = max(furthest, notice.sequence)
+            self.disordered += notice.ordinal < furthest
+            self._furthest[notice.sid] = max(furthest, notice.ordinal)
         self.sent += 1
         notice.bodies.append(body)
         notice.answers.append(None)
@@ -115,6 +102,7 @@ class Journal:
             "duplicatesSent": self.duplicates_sent,
             "disordered": self.disordered,
             "rotations": self.rotations,
+            "overlappingUpdates": self.overlapping,
             "calls": dict(self.calls),
             "recordings": {sid: _shown(truth) for sid, truth in self.recordings.items()},
         }
@@ -126,8 +114,10 @@ def _shown(truth: Truth) -> dict[str, Any]:
         "uid": truth.uid,
         "resourceId": truth.resource_id,
         "status": truth.status,
+        "mode": truth.mode,
         "gone": truth.status == GONE,
+        "failingOver": truth.status == ADRIFT,
         "startedAt": truth.started,
         "endedAt": truth.ended,
-        "events": truth.events,
+        "events": list(truth.events),
     }

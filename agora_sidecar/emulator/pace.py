@@ -22,6 +22,10 @@ class Pace:
         """True wall-clock time as Unix milliseconds, for the stamps in bodies."""
         return int(self._clock.now() * 1000)
 
+    def stamp(self, at: float) -> int:
+        """Unix milliseconds of one of the vendor's seconds, as `elapsed` counts them."""
+        return int((self._clock.now() + self.real(at - self.elapsed())) * 1000)
+
     def real(self, seconds: float) -> float:
         """How long so many of the vendor's seconds take."""
         return seconds / self._speed

@@ -1,38 +1,35 @@
-"""The vendor's endpoints, as far as this emulator goes: composite recordings and the address list.
+"""The vendor's endpoints over HTTP; what they answer is the `account`'s business.
 
-Source: the Cloud Recording RESTful API reference; error answers in `answers`.
+Source: the Cloud Recording RESTful API reference; the path with a region in front from the Chinese
+pages (`{region}/v1/…`).
 """
 
-import base64
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from aiohttp import web
 
-from agora_sidecar.agora.recordings import EXITED
 from agora_sidecar.emulator import answers
+from agora_sidecar.emulator.account import Account, Path
 from agora_sidecar.emulator.addresses import AddressPool, list_body
-from agora_sidecar.emulator.bodies import query_answer, start_answer, stop_answer
-from agora_sidecar.emulator.faults import Faults, dice
+from agora_sidecar.emulator.clockwork import Clockwork
+from agora_sidecar.emulator.faults import Faults
 from agora_sidecar.emulator.gate import answer
 from agora_sidecar.emulator.journal import Journal
 from agora_sidecar.emulator.pace import Pace
-from agora_sidecar.emulator.recorders import Recorder
-from agora_sidecar.emulator.requests import (
-    check_acquire,
-    read_async_stop,
-    read_order,
-    read_wishes,
-)
-from agora_sidecar.emulator.resources import Resources
-from agora_sidecar.emulator.studio import Studio
-from agora_sidecar.emulator.tasks import GONE, TransitionError
 
+REGIONS = ("", "/cn", "/eu", "/ap", "/na", "/us")
 APP = "/v1/apps/{app_id}/cloud_recording"
 START = APP + "/resourceid/{resource_id}/mode/{mode}"
 TASK = APP + "/resourceid/{resource_id}/sid/{sid}/mode/{mode}"
-RESOURCE_ID_BYTES = 189
-"""Make 252 characters of URL-safe base64; seen at the vendor: 230 to 330."""
-COMPOSITE_ONLY = "this emulator does composite recordings only: mode must be mix"
+SYNC_STOP = 20.0
+"""Seconds for which the answer to a stop waits for the upload."""
+UPDATE_TAKES = 0.1
+"""Seconds from an update's arrival to its answer; another one meanwhile overlaps it."""
+
+Endpoint = Callable[[web.Request], Awaitable[web.Response]]
+Change = Callable[[Path, bytes, float], dict[str, Any]]
 
 
 class Service:
@@ -40,100 +37,71 @@ class Service:
 
     def __init__(
         self,
+        account: Account,
         *,
-        app_id: str,
-        seed: int,
+        clockwork: Clockwork,
         pace: Pace,
         pool: AddressPool,
-        studio: Studio,
         journal: Journal,
         faults: Callable[[], Faults],
     ) -> None:
-        self._app_id = app_id
-        self._seed = seed
+        self._account = account
+        self._clockwork = clockwork
         self._pace = pace
         self._pool = pool
-        self._studio = studio
         self._journal = journal
         self._faults = faults
-        self._resources = Resources()
-        self._acquired = 0
+        self._updating: Counter[str] = Counter()
 
     def routes(self) -> list[web.RouteDef]:
-        """Every path, named as in the journal's `calls`."""
+        """Every path, with and without a region, named as in the journal's `calls`."""
+        table: tuple[tuple[str, str, Endpoint, str], ...] = (
+            ("POST", f"{APP}/acquire", self.acquire, "acquire"),
+            ("POST", f"{START}/start", self.start, "start"),
+            ("GET", f"{TASK}/query", self.query, "query"),
+            ("POST", f"{TASK}/stop", self.stop, "stop"),
+            ("POST", f"{TASK}/update", self.update, "update"),
+            ("POST", f"{TASK}/updateLayout", self.update_layout, "updateLayout"),
+            ("GET", "/v1/ncs/ip", self.ncs_ip, "ncs_ip"),
+            ("GET", "/v2/ncs/ip", self.ncs_ip, "ncs_ip_v2"),
+        )
+        # not web.get, which would answer HEAD as well: the vendor's gateway has no such route
         return [
-            web.post(f"{APP}/acquire", self.acquire, name="acquire"),
-            web.post(f"{START}/start", self.start, name="start"),
-            web.get(f"{TASK}/query", self.query, name="query", allow_head=False),
-            web.post(f"{TASK}/stop", self.stop, name="stop"),
-            web.post(f"{TASK}/update", self.not_yet, name="update"),
-            web.post(f"{TASK}/updateLayout", self.not_yet, name="updateLayout"),
-            web.get("/v1/ncs/ip", self.ncs_ip, name="ncs_ip", allow_head=False),
-            web.get("/v2/ncs/ip", self.ncs_ip, name="ncs_ip_v2", allow_head=False),
+            web.route(method, region + path, handler, name=name + region.replace("/", "."))
+            for region in REGIONS
+            for method, path, handler, name in table
         ]
 
     async def acquire(self, request: web.Request) -> web.Response:
         """A resource id for one start."""
-        self._enter(request, "acquire")
-        order = read_order(await request.read())
-        check_acquire(order.client_request)
-        self._studio.demand_room()
-        self._acquired += 1
-        roll = dice(self._seed, "resource", self._acquired)
-        resource_id = base64.urlsafe_b64encode(roll.randbytes(RESOURCE_ID_BYTES)).decode()
-        self._resources.add(resource_id, cname=order.cname, uid=order.uid, now=self._pace.elapsed())
-        return answer({"cname": order.cname, "uid": order.uid, "resourceId": resource_id})
+        body = await self._enter(request, "acquire")
+        return answer(self._account.acquire(_path(request), body, self._pace.elapsed()))
 
     async def start(self, request: web.Request) -> web.Response:
         """A recording begins."""
-        self._enter(request, "start")
-        _demand_composite(request)
-        order = read_order(await request.read())
-        wishes = read_wishes(order.client_request)
-        resource_id = request.match_info["resource_id"]
-        resource = self._resources.find(
-            resource_id, cname=order.cname, uid=order.uid, now=self._pace.elapsed()
-        )
-        facts = self._studio.start(
-            resource_id, wishes, cname=order.cname, uid=order.uid, faults=self._faults()
-        )
-        resource.started = True
-        return answer(start_answer(facts))
+        body = await self._enter(request, "start")
+        return answer(self._account.start(_path(request), body, self._pace.elapsed()))
 
     async def query(self, request: web.Request) -> web.Response:
         """How a recording is."""
-        self._enter(request, "query")
-        _demand_composite(request)
-        recorder = self._find(request)
-        return answer(query_answer(recorder.facts, recorder.task.status))
+        await self._enter(request, "query")
+        return answer(self._account.query(_path(request), self._pace.elapsed()))
+
+    async def update(self, request: web.Request) -> web.Response:
+        """A recording is changed."""
+        return await self._change(request, "update", self._account.update)
+
+    async def update_layout(self, request: web.Request) -> web.Response:
+        """A composite recording is laid out anew."""
+        return await self._change(request, "updateLayout", self._account.update_layout)
 
     async def stop(self, request: web.Request) -> web.Response:
         """A recording ends; unless `async_stop`, the answer waits for the upload."""
-        self._enter(request, "stop")
-        _demand_composite(request)
-        order = read_order(await request.read())
-        at_once = read_async_stop(order.client_request)
-        recorder = self._find(request)
-        if (order.cname, order.uid) != (recorder.facts.cname, recorder.facts.uid):
-            raise answers.other_resource()
-        try:
-            recorder.stop()
-        except TransitionError:
-            raise answers.leaving() from None
-        if not recorder.task.recorded:
-            raise answers.no_data()
-        if not at_once:
-            await recorder.left.wait()
-            if recorder.task.status not in {EXITED, GONE}:  # the emulator itself is being stopped
-                raise answers.incomplete()
-        return answer(stop_answer(recorder.facts, left=not at_once))
-
-    async def not_yet(self, request: web.Request) -> web.Response:
-        """Refuse `update` and `updateLayout`."""
-        endpoint = request.path.rpartition("/")[2]
-        self._enter(request, endpoint)
-        _demand_composite(request)
-        raise answers.bad_parameter(f"this emulator does not do {endpoint}")
+        body = await self._enter(request, "stop")
+        recorder, waits = self._account.stop(_path(request), body, self._pace.elapsed())
+        if waits and not await self._clockwork.until(lambda: recorder.left, at_most=SYNC_STOP):
+            raise answers.slow_upload() if self._clockwork.running else answers.incomplete()
+        return answer(self._account.stopped(recorder))
 
     async def ncs_ip(self, _: web.Request) -> web.Response:
         """Where callbacks come from."""
@@ -141,17 +109,23 @@ class Service:
         content_type, body = list_body(self._pool.current, self._faults().addresses)
         return web.Response(body=body, content_type=content_type)
 
-    def _enter(self, request: web.Request, endpoint: str) -> None:
+    async def _change(self, request: web.Request, endpoint: str, change: Change) -> web.Response:
+        body = await self._enter(request, endpoint)
+        sid = request.match_info["sid"]
+        self._journal.overlapping += self._updating[sid] > 0
+        self._updating[sid] += 1
+        try:
+            changed = change(_path(request), body, self._pace.elapsed())
+            await self._pace.sleep(UPDATE_TAKES)
+            return answer(changed)
+        finally:
+            self._updating[sid] -= 1
+            self._updating += Counter()  # forget what is zero
+
+    async def _enter(self, request: web.Request, endpoint: str) -> bytes:
         self._journal.calls[endpoint] += 1
-        if request.match_info["app_id"] != self._app_id:
-            raise answers.wrong_app_id()
-
-    def _find(self, request: web.Request) -> Recorder:
-        return self._studio.find(
-            request.match_info["sid"], resource_id=request.match_info["resource_id"]
-        )
+        return await request.read()
 
 
-def _demand_composite(request: web.Request) -> None:
-    if request.match_info["mode"] != "mix":
-        raise answers.bad_parameter(COMPOSITE_ONLY)
+def _path(request: web.Request) -> Path:
+    return Path(**request.match_info)

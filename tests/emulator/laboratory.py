@@ -73,34 +73,68 @@ class Laboratory:
         ) as response:
             return response.status, await response.json(content_type=None), response.headers
 
-    async def acquire(self, *, cname: str = CNAME, uid: str = UID) -> str:
-        body = {"cname": cname, "uid": uid, "clientRequest": {}}
+    async def acquire(self, *, cname: str = CNAME, uid: str = UID, **request: Any) -> str:
+        body = {"cname": cname, "uid": uid, "clientRequest": request}
         status, answer = await self.call("POST", ACQUIRE, body)
         assert status == 200, answer
         return str(answer["resourceId"])
 
     async def start(
-        self, resource_id: str, *, cname: str = CNAME, uid: str = UID, **request: Any
+        self,
+        resource_id: str,
+        *,
+        cname: str = CNAME,
+        uid: str = UID,
+        mode: str = "mix",
+        **request: Any,
     ) -> tuple[int, Any]:
         body = {"cname": cname, "uid": uid, "clientRequest": {"storageConfig": STORAGE, **request}}
-        return await self.call("POST", start_path(resource_id), body)
+        return await self.call("POST", start_path(resource_id, mode), body)
 
     async def record(
-        self, *, cname: str = CNAME, uid: str = UID, **request: Any
+        self,
+        *,
+        cname: str = CNAME,
+        uid: str = UID,
+        mode: str = "mix",
+        acquire: dict[str, Any] | None = None,
+        **request: Any,
     ) -> tuple[str, str]:
-        resource_id = await self.acquire(cname=cname, uid=uid)
-        status, answer = await self.start(resource_id, cname=cname, uid=uid, **request)
+        wish = {"scene": 1} if mode == "web" else {}
+        resource_id = await self.acquire(cname=cname, uid=uid, **{**wish, **(acquire or {})})
+        status, answer = await self.start(resource_id, cname=cname, uid=uid, mode=mode, **request)
         assert status == 200, answer
         return resource_id, str(answer["sid"])
 
-    async def query(self, resource_id: str, sid: str) -> tuple[int, Any]:
-        return await self.call("GET", task_path(resource_id, sid, "query"))
+    async def query(self, resource_id: str, sid: str, *, mode: str = "mix") -> tuple[int, Any]:
+        return await self.call("GET", task_path(resource_id, sid, "query", mode))
+
+    async def update(
+        self,
+        resource_id: str,
+        sid: str,
+        endpoint: str = "update",
+        *,
+        mode: str = "mix",
+        **request: Any,
+    ) -> tuple[int, Any]:
+        """It takes a while: time passes until it is answered."""
+        body = {"cname": CNAME, "uid": UID, "clientRequest": request}
+        path = task_path(resource_id, sid, endpoint, mode)
+        return await self.finish(self.call("POST", path, body), step=0.05)
 
     async def stop(
-        self, resource_id: str, sid: str, *, cname: str = CNAME, uid: str = UID, wait: bool = False
+        self,
+        resource_id: str,
+        sid: str,
+        *,
+        cname: str = CNAME,
+        uid: str = UID,
+        mode: str = "mix",
+        wait: bool = False,
     ) -> tuple[int, Any]:
         body = {"cname": cname, "uid": uid, "clientRequest": {"async_stop": not wait}}
-        return await self.call("POST", task_path(resource_id, sid, "stop"), body)
+        return await self.call("POST", task_path(resource_id, sid, "stop", mode), body)
 
     async def until(self, condition: Callable[[], bool], *, step: float = 0.25) -> None:
         """Let time pass until the condition holds."""

@@ -1,22 +1,22 @@
 """Nobody can fill the emulator's memory: what there is too much of is refused, lost or forgotten."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from agora_sidecar.emulator.account import Account, Path
 from agora_sidecar.emulator.answers import Refusal
-from agora_sidecar.emulator.callbacks import MAX_AT_ONCE, MAX_WAITING, Callbacks, Message, Post
+from agora_sidecar.emulator.callbacks import MAX_AT_ONCE, MAX_WAITING, Callbacks, Post
 from agora_sidecar.emulator.faults import Faults
-from agora_sidecar.emulator.journal import MAX_NOTICES, MAX_RECORDINGS, Journal, Notice, Truth
+from agora_sidecar.emulator.journal import MAX_NOTICES, MAX_RECORDINGS, Journal, Notice
 from agora_sidecar.emulator.pace import Pace
-from agora_sidecar.emulator.requests import Wishes
-from agora_sidecar.emulator.studio import MAX_TASKS, Studio
+from agora_sidecar.emulator.studio.message import Message
+from agora_sidecar.emulator.studio.plan import Plan
+from agora_sidecar.emulator.studio.studio import Studio
+from agora_sidecar.emulator.studio.truth import Truth
 from tests.fakes.clock import FakeClock
-
-WISHES = Wishes(max_idle=30.0, mp4=False, prefix="")
 
 
 class SlowPost:
@@ -58,37 +58,27 @@ def callbacks(post: Post | None, journal: Journal) -> Callbacks:
 
 
 def message(n: int, payload: dict[str, Any] | None = None) -> Message:
-    return Message(f"sid{n}", "room1", 40, 0, payload or {}, ending=False)
-
-
-@pytest.fixture
-async def studio() -> AsyncIterator[Studio]:
-    journal = Journal()
-    studio = Studio(
-        seed=1,
-        pace=Pace(FakeClock(), 1.0),
-        journal=journal,
-        callbacks=callbacks(None, journal),
+    return Message(
+        sid=f"sid{n}",
+        cname="room1",
+        event_type=40,
+        ordinal=1,
+        sequence=0,
+        payload=payload or {},
+        ending=False,
     )
-    yield studio
-    await studio.close()
 
 
-async def test_beyond_so_many_recordings_at_a_time_the_vendor_is_overloaded(studio: Studio) -> None:
-    for n in range(MAX_TASKS):
-        studio.start("r", WISHES, cname=f"room{n}", uid="1", faults=Faults())
+def test_beyond_so_many_recordings_at_a_time_the_vendor_is_overloaded() -> None:
+    studio = Studio(stamp=lambda at: int(at * 1000), room=2)
+    account = Account(app_id="app", seed=1, studio=studio, faults=Faults)
+    for n in range(2):
+        studio.start(Plan(sid=str(n), resource_id="r", cname=f"room{n}", uid="1"), 0.0)
 
     with pytest.raises(Refusal) as caught:
-        studio.start("r", WISHES, cname="one more", uid="1", faults=Faults())
+        account.acquire(Path("app"), b'{"cname":"more","uid":"1","clientRequest":{}}', 0.0)
 
     assert (caught.value.status, caught.value.body["code"]) == (400, 406)
-
-
-async def test_nothing_starts_after_the_end(studio: Studio) -> None:
-    await studio.close()
-
-    with pytest.raises(Refusal):
-        studio.start("r", WISHES, cname="room1", uid="1", faults=Faults())
 
 
 async def test_only_so_many_deliveries_run_at_once() -> None:
@@ -148,7 +138,7 @@ def test_the_journal_forgets_the_oldest_recordings() -> None:
     journal = Journal()
 
     for n in range(MAX_RECORDINGS + 1):
-        journal.add_recording(Truth(str(n), "r", "c", "1", started=0.0, status=1))
+        journal.add_recording(Truth(str(n), "r", "c", "1", "mix", started=0.0, status=1))
 
     assert len(journal.recordings) == MAX_RECORDINGS
     assert "0" not in journal.recordings

@@ -6,7 +6,7 @@ import pytest
 
 from agora_sidecar.agora.recordings import IN_PROGRESS, READY
 from agora_sidecar.emulator.faults import Faults
-from agora_sidecar.emulator.tasks import GONE
+from agora_sidecar.emulator.studio.task import GONE
 from tests.emulator.laboratory import CNAME, Build, Laboratory
 
 
@@ -40,7 +40,7 @@ async def test_the_journal_has_what_arrived_byte_for_byte(laboratory: Laboratory
     assert bodies == [arrival.body for arrival in laboratory.receiver.arrivals]
     assert (journal.sent, dict(journal.answers)) == (9, {200: 9})
     assert (journal.duplicates_sent, journal.lost, journal.gave_up, journal.disordered) == (0,) * 4
-    assert journal.recordings[sid].events == laboratory.receiver.event_types
+    assert list(journal.recordings[sid].events) == laboratory.receiver.event_types
     assert all(notice.acknowledged for notice in journal.notices.values())
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from agora_sidecar.agora.recordings import IN_PROGRESS
 from agora_sidecar.emulator.faults import Faults, shown
-from agora_sidecar.emulator.tasks import GONE
+from agora_sidecar.emulator.studio.task import GONE
 from tests.emulator.laboratory import CNAME, Build, Laboratory
 
 
@@ -69,6 +69,7 @@ async def test_the_journal_tells_what_was_sent_and_how_recordings_are(
         "duplicatesSent": 0,
         "disordered": 0,
         "rotations": 0,
+        "overlappingUpdates": 0,
         "calls": {"acquire": 1, "start": 1, "stop": 1},
     }
     assert recording["events"] == laboratory.receiver.event_types

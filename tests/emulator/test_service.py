@@ -13,7 +13,7 @@ from agora_sidecar.agora.recordings import (
 )
 from agora_sidecar.agora.replies import read_query, read_stop
 from agora_sidecar.emulator.faults import Faults
-from agora_sidecar.emulator.tasks import GONE
+from agora_sidecar.emulator.studio.task import GONE
 from tests.emulator.laboratory import (
     ACQUIRE,
     CNAME,
@@ -193,8 +193,8 @@ async def test_a_stop_names_the_same_channel_and_uid(laboratory: Laboratory) -> 
     assert (await laboratory.query(resource_id, sid))[0] == 200
 
 
-@pytest.mark.parametrize("mode", ["individual", "web", "foo", "MIX"])
-async def test_other_modes_are_refused_with_the_reason(laboratory: Laboratory, mode: str) -> None:
+@pytest.mark.parametrize("mode", ["foo", "MIX"])
+async def test_a_mode_that_does_not_exist_is_refused(laboratory: Laboratory, mode: str) -> None:
     resource_id, sid = await laboratory.record()
 
     answers = [
@@ -203,18 +203,22 @@ async def test_other_modes_are_refused_with_the_reason(laboratory: Laboratory, m
         await laboratory.call("POST", task_path(resource_id, sid, "stop", mode), BODY),
     ]
 
-    for status, body in answers:
-        assert (status, body["code"]) == (400, 2)
-        assert "composite recordings only" in body["reason"]
+    assert answers == [(400, {"code": 2, "reason": "mode must be individual, mix or web"})] * 3
 
 
-@pytest.mark.parametrize("endpoint", ["update", "updateLayout"])
-async def test_endpoints_that_are_not_there_yet_are_refused_with_the_reason(
-    laboratory: Laboratory, endpoint: str
-) -> None:
-    answer = await laboratory.call("POST", task_path("r", "s", endpoint), BODY)
+async def test_a_recording_is_found_only_in_its_mode(laboratory: Laboratory) -> None:
+    resource_id, sid = await laboratory.record()
 
-    assert answer == (400, {"code": 2, "reason": f"this emulator does not do {endpoint}"})
+    assert await laboratory.query(resource_id, sid, mode="individual") == NO_WORKER
+    assert await laboratory.stop(resource_id, sid, mode="web") == NO_WORKER
+
+
+@pytest.mark.parametrize("region", ["cn", "eu", "ap", "na", "us"])
+async def test_a_path_may_begin_with_a_region(laboratory: Laboratory, region: str) -> None:
+    status, _ = await laboratory.call("POST", f"/{region}{ACQUIRE}", BODY)
+
+    assert status == 200
+    assert laboratory.emulator.journal.calls["acquire"] == 1
 
 
 @pytest.mark.parametrize(
