@@ -20,8 +20,8 @@ NO_ANSWER = "no answer"
 class Notice:
     """One notice, the `ordinal`-th of its recording, and its attempts.
 
-    `bodies`, `answers` (None: no answer) and `sources` go together, one for each attempt; `lost` says
-    that it was never to arrive, `gave_up` that no attempt was acknowledged.
+    `bodies`, `answers` (None: no answer) and `sources` go together, one for each attempt.
+    `lost` says that it was never to arrive, `gave_up` that no attempt was acknowledged.
     """
 
     notice_id: str
