@@ -11,6 +11,7 @@ from aiohttp import web
 
 from agora_sidecar import __version__
 from agora_sidecar.process.clock import Clock, SystemClock
+from agora_sidecar.process.page.board import Board
 from agora_sidecar.process.service_manager import Sockets
 from agora_sidecar.process.serving import GOODBYE, background, listening
 from agora_sidecar.settings import RedisSettings, SourceSettings, StreamSettings
@@ -50,16 +51,23 @@ async def run(
     clock: Clock | None = None,
     sockets: Sockets | None = None,
     reload: Reloading | None = None,
+    board: Board | None = None,
     on_ready: Ready = lambda _: None,
 ) -> None:
-    """Receive until `stop` is set, then finish what is under way.
+    """Receive until `stop` is set, then finish what is under way. `board` is the status page's.
 
     Raises:
         ListenError: an address cannot be listened on.
         CertificateError: the certificate or its key cannot be used.
     """
     parts = Parts(
-        data_dir, redis, stream, settings=settings, sources=sources, clock=clock or SystemClock()
+        data_dir,
+        redis,
+        stream,
+        settings=settings,
+        sources=sources,
+        clock=clock or SystemClock(),
+        board=board,
     )
     work = [parts.watch.run(), parts.safety.run(), *parts.more]
     if reload is not None:

@@ -12,10 +12,13 @@ from agora_sidecar.keys import Keys, Shards
 from agora_sidecar.process.clock import Clock
 from agora_sidecar.process.health import Health
 from agora_sidecar.process.ops import ops_application
+from agora_sidecar.process.page.board import Board, Panel
+from agora_sidecar.process.page.document import part
 from agora_sidecar.settings import RedisSettings, SourceSettings, StreamSettings
 from agora_sidecar.store import connect
 from agora_sidecar.stream import Writer
 from agora_sidecar.watch import StoreWatch
+from receiver.backlog import Backlog
 from receiver.client_address import TrustedProxies
 from receiver.inbox import Inbox
 from receiver.inlet import Inlet
@@ -30,6 +33,8 @@ from receiver.webhook import Source, Webhook
 
 LOOK_ANEW = 3.0
 """Seconds between looks at the store's identity: a restart is found before copies are dropped."""
+WORTH_READING = ("receiver", "store", "spool", "inbox", "event", "settings", "stream", "tls")
+"""Families of log events that the status page shows."""
 
 
 class Parts:
@@ -48,6 +53,7 @@ class Parts:
         settings: ReceiverSettings,
         sources: Sequence[SourceSettings],
         clock: Clock,
+        board: Board | None = None,
     ) -> None:
         self._settings = settings
         self._redis = redis
@@ -76,7 +82,7 @@ class Parts:
         self._webhook = self._receives(sources)
         self.inlet = self._inlet(self._webhook)
         self._status = self._shows(sources)
-        self.ops = self._ops(self._status)
+        self.ops = self._ops(self._status, board)
 
     def replace(self, sources: Sequence[SourceSettings], *, max_age: float | None) -> None:
         """Put other sources and another age in force, without a restart."""
@@ -155,14 +161,20 @@ class Parts:
             watch=self.watch,
             safety=self.safety,
             inbox=self.inbox,
+            metrics=self._metrics,
+            backlog=Backlog(self.client, Shards(self._redis.prefix, self._stream.shards)),
         )
 
-    def _ops(self, status: Status) -> web.Application:
+    def _ops(self, status: Status, board: Board | None) -> web.Application:
+        panel = Panel(
+            "receiver", part("receiver", "panel.js"), status, self.health, said=WORTH_READING
+        )
         return ops_application(
-            name="agora-sidecar receiver",
-            health=self.health,
+            panel=panel,
             registry=self._registry,
-            status=status,
+            board=board,
+            host=self._settings.ops_listen.host,
+            clock=self._clock,
         )
 
 

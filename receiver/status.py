@@ -9,10 +9,13 @@ from agora_sidecar import __version__
 from agora_sidecar.process.health import Health
 from agora_sidecar.settings import SourceSettings
 from agora_sidecar.watch import StoreWatch
+from receiver.backlog import Backlog
 from receiver.inbox import Inbox
+from receiver.metrics import ReceiverMetrics
 from receiver.safety import Safety
 from receiver.settings import ReceiverSettings
 from receiver.spool.journal import Facts
+from receiver.traffic import counted
 
 
 class Status:
@@ -27,6 +30,8 @@ class Status:
         watch: StoreWatch,
         safety: Safety,
         inbox: Inbox,
+        metrics: ReceiverMetrics,
+        backlog: Backlog,
     ) -> None:
         self._settings = settings
         self._sources = sources
@@ -34,6 +39,8 @@ class Status:
         self._watch = watch
         self._safety = safety
         self._inbox = inbox
+        self._metrics = metrics
+        self._backlog = backlog
 
     def replace(self, sources: Sequence[SourceSettings]) -> None:
         """Show these from now on."""
@@ -53,6 +60,8 @@ class Status:
                 {"name": source.name, "secrets": [secret.label for secret in source.secrets]}
                 for source in self._sources
             ],
+            "traffic": counted(self._metrics),
+            "streams": await self._backlog.look() if found else [],
             "durability": {
                 "asked": self._settings.durability,
                 "reached": self._safety.reached,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from agora_sidecar.keys import Keys, Shards
 from agora_sidecar.process.clock import Clock, SystemClock
 from agora_sidecar.process.health import Health
 from agora_sidecar.process.ops import ops_application
+from agora_sidecar.process.page.board import Board, Panel
 from agora_sidecar.process.quantities import Listen
 from agora_sidecar.process.secret import Secret
 from agora_sidecar.process.serving import background, listening
@@ -26,6 +27,7 @@ from scheduler.allowlist.hints import HintReader
 from scheduler.allowlist.sync import Sync
 from scheduler.assembly import agora_client, allowlist_sync, publisher
 from scheduler.loops import Loops
+from scheduler.panel import WORTH_READING, recording_of, script
 from scheduler.recordings.api import recordings_application
 from scheduler.settings import (
     AllowlistSettings,
@@ -62,9 +64,12 @@ async def run(
     settings: SchedulerSettings,
     stream: StreamSettings,
     clock: Clock | None = None,
+    board: Board | None = None,
     on_ready: Ready = lambda _: None,
 ) -> None:
     """Run both loops until `stop` is set, then finish what is under way.
+
+    `board` is the status page's.
 
     Raises:
         ListenError: an address cannot be listened on.
@@ -78,7 +83,9 @@ async def run(
         # The firewall first: it must not wait for anybody
         await sync.apply_last_known_good()
         await first_look(ground.watch)
-        ports = {"ops": await stack.enter_async_context(_ops(ground, settings, sync, loops))}
+        ports = {
+            "ops": await stack.enter_async_context(_ops(ground, settings, sync, loops, board=board))
+        }
         if gateway.listen is not None:
             app = _api(ground, loops, gateway.listen, app_id=agora.app_id, token=gateway.token)
             ports["gateway"] = await stack.enter_async_context(
@@ -212,7 +219,14 @@ def _api(
     )
 
 
-def _ops(ground: _Ground, settings: SchedulerSettings, sync: Sync, loops: Loops) -> Any:
+def _ops(
+    ground: _Ground,
+    settings: SchedulerSettings,
+    sync: Sync,
+    loops: Loops,
+    *,
+    board: Board | None,
+) -> AbstractAsyncContextManager[int]:
     async def status() -> dict[str, Any]:
         return {
             "process": "scheduler",
@@ -222,10 +236,19 @@ def _ops(ground: _Ground, settings: SchedulerSettings, sync: Sync, loops: Loops)
             "recordings": loops.status(),
         }
 
+    panel = Panel(
+        "scheduler",
+        script(),
+        status,
+        ground.health,
+        said=WORTH_READING,
+        details={"recording": recording_of(loops.registry, clock=ground.clock)},
+    )
     app = ops_application(
-        name="agora-sidecar scheduler",
-        health=ground.health,
+        panel=panel,
         registry=ground.registry,
-        status=status,
+        board=board,
+        host=settings.ops_listen.host,
+        clock=ground.clock,
     )
     return _listening(app, "scheduler.ops_listen", settings.ops_listen)

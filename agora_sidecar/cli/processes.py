@@ -17,6 +17,8 @@ from agora_sidecar.cli.config import ConfigOption, refuse
 from agora_sidecar.cli.document import Document, Process, read_document, reads
 from agora_sidecar.process.clock import SystemClock
 from agora_sidecar.process.logs import configure, set_level
+from agora_sidecar.process.page.board import Board
+from agora_sidecar.process.page.recent import Recent
 from agora_sidecar.process.service_manager import Manager, Sockets, handed_over
 from agora_sidecar.process.serving import ListenError, background
 from agora_sidecar.process.serving import run as run_process
@@ -30,13 +32,17 @@ log = structlog.get_logger()
 
 Main = Callable[[asyncio.Event], Awaitable[None]]
 
+ROUTINE = ("event.stored", "event.duplicate", "event.spooled")
+"""Log events of which a second may have thousands: none is worth a place on the status page."""
+
 
 def receiver(config: ConfigOption = "") -> None:
     """Receive notifications: verify them and put each once on the stream.
 
     Example: agora-sidecar receiver --config sidecar.toml
     """
-    document = _prepare(config, "receiver").document
+    board = Board(Recent(without=ROUTINE))
+    document = _prepare(config, "receiver", board=board).document
     number = worker_number()
     giver = os.getpid() if number is None else os.getppid()
     sockets = handed_over(os.environ, pid=giver, sole="receiver.listen")
@@ -50,7 +56,7 @@ def receiver(config: ConfigOption = "") -> None:
             end_with_supervisor(stop)
         mine = _for_worker(document, number or 0)
         reload = _reload(document, config, asked)
-        await _receive(mine, stop, manager=manager, sockets=sockets, reload=reload)
+        await _receive(mine, stop, board=board, manager=manager, sockets=sockets, reload=reload)
 
     _run(_told(manager, main), fast=True, reload=asked)
 
@@ -60,11 +66,12 @@ def scheduler(config: ConfigOption = "") -> None:
 
     Example: agora-sidecar scheduler --config sidecar.toml
     """
-    document = _prepare(config, "scheduler").document
+    board = Board(Recent(without=ROUTINE))
+    document = _prepare(config, "scheduler", board=board).document
     manager = Manager(os.environ, pid=os.getpid())
 
     async def main(stop: asyncio.Event) -> None:
-        await _schedule(document, stop, manager=manager)
+        await _schedule(document, stop, board=board, manager=manager)
 
     _run(_told(manager, main))
 
@@ -76,21 +83,22 @@ def up(config: ConfigOption = "") -> None:
 
     Example: agora-sidecar up --config sidecar.toml
     """
-    loaded = _prepare(config, "receiver", "scheduler")
+    board = Board(Recent(without=ROUTINE))
+    loaded = _prepare(config, "receiver", "scheduler", board=board)
     if loaded.document.receiver.workers > 1:
         typer.echo("receiver.workers: `up` is one process; use 1, or `receiver`", err=True)
         raise typer.Exit(2)
     embedded = loaded.origin("redis", "url") == "default"
-    _run(lambda stop: _both(loaded.document, stop, embedded=embedded))
+    _run(lambda stop: _both(loaded.document, stop, board=board, embedded=embedded))
 
 
-def _prepare(config: str, *processes: Process) -> Loaded[Document]:
+def _prepare(config: str, *processes: Process, board: Board) -> Loaded[Document]:
     try:
         loaded = read_document(environ=os.environ, file=config, processes=processes)
     except SettingsError as error:
         refuse(error)
     logging = loaded.document.logging
-    configure(format=logging.format, level=logging.level)
+    configure(format=logging.format, level=logging.level, passing=board.recent)
     for warning in loaded.warnings:
         log.warning("settings.unwise", why=warning)
     return loaded
@@ -172,6 +180,7 @@ async def _receive(
     document: Document,
     stop: asyncio.Event,
     *,
+    board: Board,
     manager: Manager | None = None,
     sockets: Sockets | None = None,
     reload: "Reloading | None" = None,
@@ -191,12 +200,13 @@ async def _receive(
         sources=document.effective_sources,
         sockets=sockets,
         reload=reload,
+        board=board,
         on_ready=ready,
     )
 
 
 async def _schedule(
-    document: Document, stop: asyncio.Event, *, manager: Manager | None = None
+    document: Document, stop: asyncio.Event, *, board: Board, manager: Manager | None = None
 ) -> None:
     from scheduler.app import run
 
@@ -214,13 +224,14 @@ async def _schedule(
         gateway=document.gateway,
         recordings=document.recordings,
         settings=document.scheduler,
+        board=board,
         on_ready=ready,
     )
 
 
-async def _both(document: Document, stop: asyncio.Event, *, embedded: bool) -> None:
+async def _both(document: Document, stop: asyncio.Event, *, board: Board, embedded: bool) -> None:
     if not embedded:
-        await _together(document, stop)
+        await _together(document, stop, board=board)
         return
     from agora_sidecar.cli.embedded import EmbeddedStore
 
@@ -229,12 +240,12 @@ async def _both(document: Document, stop: asyncio.Event, *, embedded: bool) -> N
     log.info("store.embedded", url=url)
     try:
         redis = document.redis.model_copy(update={"url": type(document.redis.url)(url)})
-        await _together(document.model_copy(update={"redis": redis}), stop)
+        await _together(document.model_copy(update={"redis": redis}), stop, board=board)
     finally:
         await store.stop()
 
 
-async def _together(document: Document, stop: asyncio.Event) -> None:
+async def _together(document: Document, stop: asyncio.Event, *, board: Board) -> None:
     async def one(process: Awaitable[None]) -> None:
         try:
             await process
@@ -242,5 +253,5 @@ async def _together(document: Document, stop: asyncio.Event) -> None:
             stop.set()  # one without the other is half a sidecar: end both, a supervisor restarts
 
     async with asyncio.TaskGroup() as group:
-        group.create_task(one(_receive(document, stop)))
-        group.create_task(one(_schedule(document, stop)))
+        group.create_task(one(_receive(document, stop, board=board)))
+        group.create_task(one(_schedule(document, stop, board=board)))

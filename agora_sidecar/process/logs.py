@@ -27,10 +27,16 @@ def set_level(level: Level) -> int:
     return threshold
 
 
-def configure(*, format: Format = "json", level: Level = "info") -> None:  # noqa: A002 - the setting's name
+def configure(
+    *,
+    format: Format = "json",  # noqa: A002 - the setting's name
+    level: Level = "info",
+    passing: structlog.typing.Processor | None = None,
+) -> None:
     """Send structlog's and the libraries' records to standard output in one format.
 
-    Event names are short, dotted and never change (`event.stored`); details are fields.
+    Event names are short, dotted and never change (`event.stored`); details are fields. `passing`
+    sees each record of ours that is written.
     """
     threshold = set_level(level)
     shared: list[structlog.typing.Processor] = [
@@ -47,7 +53,7 @@ def configure(*, format: Format = "json", level: Level = "info") -> None:  # noq
             colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[*shared, *([passing] if passing else []), renderer],
         wrapper_class=_Logger,
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
