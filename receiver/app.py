@@ -60,14 +60,9 @@ async def run(
         ListenError: an address cannot be listened on.
         CertificateError: the certificate or its key cannot be used.
     """
+    clock = clock or SystemClock()
     parts = Parts(
-        data_dir,
-        redis,
-        stream,
-        settings=settings,
-        sources=sources,
-        clock=clock or SystemClock(),
-        board=board,
+        data_dir, redis, stream, settings=settings, sources=sources, clock=clock, board=board
     )
     work = [parts.watch.run(), parts.safety.run(), *parts.more]
     if reload is not None:

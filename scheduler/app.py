@@ -67,9 +67,7 @@ async def run(
     board: Board | None = None,
     on_ready: Ready = lambda _: None,
 ) -> None:
-    """Run both loops until `stop` is set, then finish what is under way.
-
-    `board` is the status page's.
+    """Run both loops until `stop`, then finish what is under way. `board`: the status page's.
 
     Raises:
         ListenError: an address cannot be listened on.
@@ -83,14 +81,12 @@ async def run(
         # The firewall first: it must not wait for anybody
         await sync.apply_last_known_good()
         await first_look(ground.watch)
-        ports = {
-            "ops": await stack.enter_async_context(_ops(ground, settings, sync, loops, board=board))
-        }
+        ops = _ops(ground, settings, sync, loops, board=board)
+        ports = {"ops": await stack.enter_async_context(ops)}
         if gateway.listen is not None:
             app = _api(ground, loops, gateway.listen, app_id=agora.app_id, token=gateway.token)
-            ports["gateway"] = await stack.enter_async_context(
-                _listening(app, "gateway.listen", gateway.listen)
-            )
+            api = _listening(app, "gateway.listen", gateway.listen)
+            ports["gateway"] = await stack.enter_async_context(api)
         await stack.enter_async_context(background(ground.watch.run(), *loops.intakes(stop)))
         # After the jobs have ended: one that runs needs its lease, or takes it again
         stack.push_async_callback(loops.release)
@@ -242,7 +238,11 @@ def _ops(
         status,
         ground.health,
         said=WORTH_READING,
-        details={"recording": recording_of(loops.registry, clock=ground.clock)},
+        details={
+            "recording": recording_of(
+                loops.registry, silence=loops.timings.silence, clock=ground.clock
+            )
+        },
     )
     app = ops_application(
         panel=panel,

@@ -20,8 +20,11 @@ def script() -> str:
     return "\n".join(part("scheduler", f"page/{name}") for name in _SCRIPTS)
 
 
-def recording_of(registry: Registry, *, clock: Clock) -> Detail:
-    """What is known of one recording, as the recordings API shows it."""
+def recording_of(registry: Registry, *, silence: float, clock: Clock) -> Detail:
+    """What is known of one recording, as the recordings API shows it.
+
+    `silence`: seconds without an event after which we ask; longer ones are shown as such.
+    """
 
     async def recording(sid: str) -> dict[str, Any] | None:
         try:
@@ -30,6 +33,8 @@ def recording_of(registry: Registry, *, clock: Clock) -> Detail:
             raise DetailError("the store does not answer") from error
         except SessionUnreadableError as error:
             raise DetailError(str(error)) from error
-        return None if session is None else describe(session, now=clock.now())
+        if session is None:
+            return None
+        return describe(session, now=clock.now()) | {"silence": silence}
 
     return recording

@@ -18,6 +18,7 @@ from agora_sidecar.entry import Entry
 from agora_sidecar.keys import Keys
 from agora_sidecar.process.health import Health
 from agora_sidecar.process.ops import ops_application
+from agora_sidecar.process.page.board import Panel
 from agora_sidecar.process.settings import reference as settings_reference
 from agora_sidecar.process.shape import dotted
 from agora_sidecar.settings import RedisSettings, StreamSettings
@@ -287,9 +288,8 @@ def test_the_readme_has_every_field_of_an_entry() -> None:
 
 def test_the_readme_has_every_route_of_the_processes() -> None:
     clock = FakeClock()
-    ops = ops_application(
-        name="x", health=Health(clock), registry=CollectorRegistry(), status=_no_status
-    )
+    panel = Panel("x", "", _no_status, Health(clock))
+    ops = ops_application(panel=panel, registry=CollectorRegistry())
     registry = Registry(ledger=MemoryLedger(), timings=Timings(), clock=clock)
     api = recordings_application(registry=registry, app_ids=["app"], clock=clock)
     routes = {

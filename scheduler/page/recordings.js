@@ -14,7 +14,9 @@ const recordings = (() => {
     for (const one of open) kept.set(one.sid, one);
     const closed = [...kept.values()].filter((one) => one.state === "closed");
     closed.slice(0, Math.max(0, closed.length - REMEMBERED)).forEach((one) => kept.delete(one.sid));
-    return [...open, ...closed.slice(-REMEMBERED).reverse()];
+    // in the order they began: a list that moves under the finger cannot be used
+    const shown = [...open].sort((one, other) => seconds(other.startedAt) - seconds(one.startedAt) || (one.sid < other.sid ? -1 : 1));
+    return [...shown, ...closed.slice(-REMEMBERED).reverse()];
   }
 
   function row(one) {

@@ -11,7 +11,9 @@ const timeline = (() => {
   function notes(told) {
     const found = told.timeline || (told.trail || []).map((note) => ({ at: note.time, kind: note.source === "clock" ? "decision" : note.source, what: note.text || note.reading, reading: note.reading, host: note.host }));
     const own = (at, what) => (at ? [{ at, kind: "decision", what, reading: "" }] : []);
-    const extra = told.timeline ? [] : [...own(told.stopWantedAt, `stop wanted: ${told.stopWanted}`), ...own(told.closedAt, `closed: ${told.closedReason}`)];
+    const decided = found.filter((note) => note.kind === "decision").map((note) => seconds(note.at));
+    const extra = [...own(told.stopWantedAt, `stop wanted: ${told.stopWanted}`), ...own(told.closedAt, `closed: ${told.closedReason}, told by ${told.closedBy}`)]
+      .filter((note) => !decided.some((at) => Math.abs(at - seconds(note.at)) < 0.2));
     return [...found, ...extra].map((note) => ({ ...note, from: seconds(note.at), to: seconds(note.until || note.at) }))
       .filter((note) => note.from).sort((one, other) => one.from - other.from);
   }
@@ -56,12 +58,12 @@ const timeline = (() => {
     const label = `Timeline of ${told.sid}: ${found.length} notes, ${quiet.length} silences, ${missing.length} gaps in the numbering`;
     const band = (one, kind, text) => s("g", { class: kind },
       s("rect", { x: x(one.from), y: TOP, width: Math.max(4, x(one.to) - x(one.from)), height: lanes.length * LANE, fill: kind === "silence" ? "url(#hatch)" : null }),
-      x(one.to) - x(one.from) > 64 && s("text", { x: (x(one.from) + x(one.to)) / 2, y: TOP - 8, "text-anchor": "middle" }, text), s("title", null, text));
+      x(one.to) - x(one.from) > 64 && s("text", { x: Math.min(width - 40, (x(one.from) + x(one.to)) / 2), y: TOP - 8, "text-anchor": "middle" }, text), s("title", null, text));
     return s("svg", { class: "timeline", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label },
       s("defs", null, s("pattern", { id: "hatch", width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
         s("rect", { class: "hatch-ground", width: 7, height: 7 }), s("line", { class: "hatch-line", x1: 0, y1: 0, x2: 0, y2: 7 }))),
       marks.map((at) => s("g", { class: "tick" }, s("line", { x1: x(at), x2: x(at), y1: TOP, y2: TOP + lanes.length * LANE }),
-        s("text", { x: x(at), y: height - 8, "text-anchor": "middle" }, step < 1 ? clock(at) + "." + Math.round((at % 1) * 10) : clock(at, now)))),
+        s("text", { x: Math.min(width - 28, x(at)), y: height - 8, "text-anchor": "middle" }, step < 1 ? clock(at) + "." + Math.round((at % 1) * 10) : clock(at, now)))),
       quiet.map((one) => band(one, "silence", `silent ${span(one.to - one.from)}`)),
       lanes.map(([kind, name]) => s("g", { class: "lane" }, s("line", { x1: HEAD, x2: width - 8, y1: y(kind), y2: y(kind) }), s("text", { x: 0, y: y(kind) + 4 }, name))),
       told.endedAt && s("g", { class: "ended" }, s("line", { x1: x(seconds(told.endedAt)), x2: x(seconds(told.endedAt)), y1: TOP, y2: TOP + lanes.length * LANE }), s("title", null, `ended ${clock(told.endedAt, now)}`)),

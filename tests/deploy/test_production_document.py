@@ -77,7 +77,7 @@ def test_every_file_that_is_named_is_there() -> None:
 def test_each_way_has_its_chapter() -> None:
     chapters = re.findall(r"^## (.+)$", TEXT, re.MULTILINE)
     ways = ["A host with systemd", "Compose", "Kubernetes"]
-    assert chapters == [*ways, "Rotate a secret", "Upgrade"]
+    assert chapters == [*ways, "From observe to enforce", "Rotate a secret", "Upgrade"]
 
 
 @pytest.mark.parametrize("name", ["prefix-list", "security-group"])

@@ -154,10 +154,11 @@ async def sidecar(
     more: str = "",
     receiver: str = "",
     ready: str = "/livez",
+    ports: Ports | None = None,
 ) -> AsyncIterator[Sidecar]:
     """Run `agora-sidecar NAME` until the block ends; entered when `ready` answers 200."""
     folder.mkdir(parents=True, exist_ok=True)
-    ports = _free_ports()
+    ports = ports or _free_ports()
     config = folder / f"{name}.toml"
     config.write_text(configuration(folder, ports, redis_url, more, receiver=receiver))
     out = folder / f"{name}.log"

@@ -7,6 +7,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from agora_sidecar.process.health import Health
 from agora_sidecar.process.ops import ops_application
+from agora_sidecar.process.page.board import Board, DetailError, Panel
 from tests.fakes.clock import FakeClock
 
 Client = TestClient[Any, Any]
@@ -21,12 +22,14 @@ def health(clock: FakeClock) -> Health:
 async def client(
     aiohttp_client: AiohttpClient, health: Health, registry: CollectorRegistry
 ) -> Client:
+    return await aiohttp_client(ops_application(panel=panel(health), registry=registry))
+
+
+def panel(health: Health, name: str = "re<ceiver", **more: Any) -> Panel:
     async def status() -> dict[str, Any]:
         return {"stored": 3}
 
-    return await aiohttp_client(
-        ops_application(name="re<ceiver", health=health, registry=registry, status=status)
-    )
+    return Panel(name, "panels.x = 1 < 2;", status, health, **more)
 
 
 async def test_a_process_that_runs_is_alive_whatever_it_depends_on(
@@ -91,10 +94,64 @@ async def test_the_page_links_the_others_and_escapes_its_title(client: Client) -
     answer = await client.get("/")
     page = await answer.text()
 
-    assert answer.content_type == "text/html"
-    assert "<h1>re&lt;ceiver</h1>" in page
-    for path in ("/status", "/readyz", "/metrics", "/livez"):
+    assert (answer.content_type, answer.charset) == ("text/html", "utf-8")
+    assert "<h1>agora-sidecar re&lt;ceiver</h1>" in page
+    for path in ("status", "readyz", "metrics", "livez"):
         assert f'href="{path}"' in page
+
+
+async def test_more_of_one_thing_is_told_by_whoever_knows_the_kind(
+    aiohttp_client: AiohttpClient, health: Health, registry: CollectorRegistry
+) -> None:
+    async def detail(name: str) -> dict[str, Any] | None:
+        if name == "away":
+            raise DetailError("the store does not answer")
+        return {"name": name} if name == "a/b ü" else None
+
+    shown = panel(health, details={"thing": detail})
+    client = await aiohttp_client(ops_application(panel=shown, registry=registry))
+
+    assert await (await client.get("/status/thing/a%2Fb%20%C3%BC")).json() == {"name": "a/b ü"}
+    assert (await client.get("/status/thing/other")).status == 404
+    assert (await client.get("/status/other/a")).status == 404
+    assert (await client.get("/status/thing/away")).status == 503
+
+
+async def test_processes_of_one_program_share_a_page_while_they_run(
+    aiohttp_client: AiohttpClient, health: Health
+) -> None:
+    board = Board()
+    one = ops_application(panel=panel(health, "one"), registry=CollectorRegistry(), board=board)
+    two = ops_application(panel=panel(health, "two"), registry=CollectorRegistry(), board=board)
+    first, second = await aiohttp_client(one), await aiohttp_client(two)
+
+    for client in (first, second):
+        assert "<h1>agora-sidecar one and two</h1>" in await (await client.get("/")).text()
+    await second.close()
+    assert "<h1>agora-sidecar one</h1>" in await (await first.get("/")).text()
+
+
+@pytest.mark.parametrize(
+    ("listens", "named", "status"),
+    [
+        ("127.0.0.1", "localhost:9101", 200),
+        ("127.0.0.1", "127.0.0.1:9101", 200),
+        ("::1", "[::1]:9101", 200),
+        ("127.0.0.1", "sidecar.localhost", 200),
+        ("127.0.0.1", "rebinding.example:9101", 421),
+        ("127.0.0.1", "192.0.2.1", 421),
+        ("127.0.0.1", "[:x", 421),
+        ("0.0.0.0", "sidecar.internal.example:9101", 200),
+    ],
+)
+@pytest.mark.parametrize("path", ["/", "/status"])
+async def test_on_this_machine_alone_it_answers_under_its_names_alone(
+    aiohttp_client: AiohttpClient, health: Health, listens: str, named: str, status: int, path: str
+) -> None:
+    app = ops_application(panel=panel(health), registry=CollectorRegistry(), host=listens)
+    client = await aiohttp_client(app)
+
+    assert (await client.get(path, headers={"Host": named})).status == status
 
 
 @pytest.mark.parametrize("path", ["/", "/livez", "/readyz", "/metrics", "/status"])

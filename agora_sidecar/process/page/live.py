@@ -55,9 +55,13 @@ class Live:
         if self._closed or self.viewers >= self._most:
             return web.Response(status=503, text="too many watch", headers={"Retry-After": "10"})
         response = web.StreamResponse(headers=HEADERS)
-        with self._watched(), suppress(ConnectionError, TimeoutError):  # gone, or as good as gone
+        with self._watched(), suppress(ConnectionError):  # the viewer has gone
             await response.prepare(request)
-            await self._send(response)
+            try:
+                await self._send(response)
+            except TimeoutError:
+                if request.transport is not None:
+                    request.transport.abort()  # what was not read is not waited for
         return response
 
     async def close(self) -> None:

@@ -4,7 +4,7 @@
 const MINUTES = 2;
 const main = document.getElementById("main");
 const page = { now: 0, width: 0, history: {}, kept: {}, chosen: null, detail: null };
-let message = null, heard = 0, source = null, again = 0, reloaded = performance.now();
+let message = null, heard = performance.now(), source = null, again = 0, reloaded = heard;
 
 function listen() {
   if (source || document.hidden) return;
@@ -105,9 +105,9 @@ function draw() {
 function connection() {
   const line = document.getElementById("connection");
   const silent = (performance.now() - heard) / 1000;
-  const stale = !message || silent > 4;
-  const text = !message ? "connecting …" : stale ? `no news for ${span(Math.round(silent))}` : `live · ${clock(page.now)}`;
-  line.className = `connection ${stale ? "stale" : "live"}`;
+  const stale = silent > 4;
+  const text = !message && !stale ? "connecting …" : stale ? `no news for ${span(Math.round(silent))}` : `live · ${clock(page.now)}`;
+  line.className = `connection ${stale ? "stale" : message ? "live" : ""}`;
   if (line.textContent !== text) line.textContent = text;
   main.classList.toggle("stale", Boolean(message) && stale);
 }

@@ -100,7 +100,7 @@ const LEVELS = { error: "bad", critical: "bad", exception: "bad", warning: "warn
 /** The last lines of the log that are worth reading; `open` names the detail that makes one a link. */
 function said(told, now, { title = "Last said", open = {}, most = 14 } = {}) {
   const lines = told.said.slice(0, most);
-  const rest = (details) => Object.entries(details).map(([name, value]) => {
+  const rest = (details) => Object.entries(details).filter(([, value]) => value !== "" && value !== null).map(([name, value]) => {
     const text = Array.isArray(value) ? value.join(", ") || "none" : String(value);
     const shown = open[name] && text ? h("button", { type: "button", class: "link", data: { open: open[name], name: text } }, text) : text;
     return h("span", { class: "pair" }, h("span", { class: "quiet" }, `${name} `), shown);
