@@ -18,9 +18,13 @@ from agora_sidecar.entry import Entry, read_entry
 from agora_sidecar.keys import Keys
 from agora_sidecar.store import Redis, Script, StoreError, store_errors
 
+# Who may append and not remember (an ACL) would append the same again with each attempt
 _APPEND_ONCE = """
 local stream, ttl = KEYS[1], ARGV[1]
 local key, outcomes = 2, {}
+if redis.acl_check_cmd and not redis.acl_check_cmd('SET', KEYS[key], '', 'PX', ttl) then
+  return redis.error_reply('NOPERM this user may not SET the marks of notices')
+end
 for _, item in ipairs(cmsgpack.unpack(ARGV[2])) do
   local last = key + item[1] - 1
   local known = 0

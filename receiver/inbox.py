@@ -5,6 +5,7 @@
   spool as well, and from then on events go straight there, until what gives the spool back finds
   that the store takes events again.
 - It does not fsync: the spool first, always; giving back follows at once.
+- The spool's disk hangs for as long: the store is asked as well, where that is enough.
 - Neither takes it by `ack_deadline`: `StoreError`, and the vendor repeats it.
 
 Whichever way an event goes, or both, the once-only key makes it one entry.
@@ -19,6 +20,7 @@ import structlog
 from agora_sidecar.process.clock import Clock
 from agora_sidecar.store import StoreError
 from agora_sidecar.stream import Append, Outcome
+from receiver.copying import Copies, Copying
 from receiver.lane import FAILED, PENDING, Lane, Ticket
 from receiver.metrics import ReceiverMetrics
 from receiver.spool.journal import JournalError
@@ -29,8 +31,6 @@ MAX_BATCH = 256
 """Events. Keeps one script below a few milliseconds, during which the store serves nobody else."""
 MAX_WAITING = 10_000
 """Events. The number of connections is the tighter bound."""
-MAX_COPYING = 64
-"""Batches whose copies wait for the disk; one that hangs must not fill the memory."""
 SPOOLED = "spooled"
 ANSWERS = {
     Outcome.STORED: "stored",
@@ -48,15 +48,11 @@ class Appends(Protocol):
         ...
 
 
-class Keeps(Protocol):
-    """What the inbox asks of the spool; both raise JournalError."""
+class Keeps(Copies, Protocol):
+    """What the inbox asks of the spool."""
 
     async def put(self, items: Sequence[tuple[Append, int]]) -> None:
-        """On disk when it returns; each with its arrival in Unix milliseconds."""
-        ...
-
-    async def copy(self, items: Sequence[tuple[Append, int]], *, at_ms: int) -> None:
-        """Copies of what the store has just taken, at this monotonic time."""
+        """On disk when it returns; each with its arrival in Unix ms. Raises JournalError."""
         ...
 
 
@@ -83,7 +79,6 @@ class Inbox:
         self._store = store
         self._spool = spool
         self._metrics = metrics
-        self._clock = clock
         self._deadline = deadline
         self._hedge_after = hedge_after
         self._needs_disk = needs_disk
@@ -92,7 +87,7 @@ class Inbox:
         self._suspended = False
         self._store_lane = Lane(self._to_store, max_batch=max_batch, name="inbox-store")
         self._spool_lane = Lane(self._to_spool, max_batch=max_batch, name="inbox-spool")
-        self._copying: set[asyncio.Task[None]] = set()
+        self._copying = Copying(spool, clock)
         self._look: asyncio.TimerHandle | None = None
         self._patience: asyncio.Timeout | None = None
 
@@ -132,8 +127,7 @@ class Inbox:
     def resume(self) -> None:
         """The store takes events again."""
         if self._suspended:
-            self._suspended = False
-            log.info("inbox.resumed")
+            self._go_on()
             if self._patience is not None and self._store_lane.under_way:
                 # the batch that hung: the store answers others, so nothing may queue behind it
                 self._patience.reschedule(asyncio.get_running_loop().time())
@@ -142,9 +136,13 @@ class Inbox:
         """Return when everything that was taken has been answered."""
         await self._store_lane.close()
         await self._spool_lane.close()
-        await asyncio.gather(*self._copying)
+        await self._copying.close()
         if self._look is not None:
             self._look.cancel()
+
+    def _go_on(self) -> None:
+        self._suspended = False
+        log.info("inbox.resumed")
 
     def _enter_store(self, ticket: Ticket) -> None:
         ticket.in_store = PENDING
@@ -157,6 +155,7 @@ class Inbox:
     async def _to_store(self, batch: list[Ticket]) -> None:
         self._metrics.waiting.set(len(self._store_lane.waiting))
         self._metrics.batch.observe(len(batch))
+        began = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(self._deadline) as self._patience:
                 outcomes = await self._store.append_once([ticket.item for ticket in batch])
@@ -170,12 +169,14 @@ class Inbox:
             )
             self._store_failed(batch, failure)
             return
+        if self._suspended and asyncio.get_running_loop().time() - began < self._hedge_after:
+            self._go_on()
         self._metrics.safe_by(self.level).inc(len(batch))
         for ticket, outcome in zip(batch, outcomes, strict=True):
             if not ticket.done.done():
                 ticket.done.set_result(ANSWERS[outcome])
         if self.copies:
-            self._copy([(ticket.item, ticket.received_ms) for ticket in batch])
+            self._copying.begin([(ticket.item, ticket.received_ms) for ticket in batch])
 
     def _store_failed(self, batch: list[Ticket], failure: StoreError) -> None:
         waiting = self._store_lane.take_back()
@@ -199,8 +200,9 @@ class Inbox:
             return
         self._metrics.safe_by(SPOOL_LEVEL).inc(len(batch))
         for ticket in batch:
-            if not ticket.done.done():
-                ticket.done.set_result(SPOOLED)
+            if ticket.done.done():
+                continue  # the store was faster after all
+            ticket.done.set_result(SPOOLED)
             if ticket.in_store and not self._suspended:
                 self._suspend()
 
@@ -217,7 +219,7 @@ class Inbox:
         log.warning("inbox.suspended", why="the store failed or was slow: events go to the spool")
         for ticket in self._store_lane.take_back():
             ticket.in_store = 0
-            if not ticket.in_spool:
+            if ticket.in_spool != PENDING:  # a spool that was full then has room now
                 self._enter_spool(ticket)
 
     @property
@@ -233,7 +235,10 @@ class Inbox:
         oldest = self._store_lane.oldest()
         if oldest is not None and now - oldest.arrived >= self._hedge_after:
             self._hedge()
-        busy = oldest is not None or self._spool_lane.oldest() is not None
+        spooling = self._spool_lane.oldest()
+        if spooling is not None and now - spooling.arrived >= self._hedge_after:
+            self._ask_store()
+        busy = oldest is not None or spooling is not None
         self._look = loop.call_later(self._pace, self._look_after) if busy else None
 
     def _hedge(self) -> None:
@@ -246,27 +251,19 @@ class Inbox:
         for ticket in late:
             self._enter_spool(ticket)
 
+    def _ask_store(self) -> None:
+        """For what the disk has not taken in time: it may hang, and the store be back."""
+        if not self.store_suffices:
+            return
+        for ticket in (*self._spool_lane.under_way, *self._spool_lane.waiting):
+            if not ticket.in_store and not ticket.done.done():
+                self._enter_store(ticket)
+
     def _refuse_overdue(self, lane: Lane, now: float) -> None:
         for ticket in (*lane.under_way, *lane.waiting):
             if now - ticket.arrived < self._deadline:
                 return
             _refuse(ticket, StoreError("timeout", "neither store nor spool answered in time"))
-
-    def _copy(self, items: Sequence[tuple[Append, int]]) -> None:
-        if len(self._copying) >= MAX_COPYING:
-            log.warning(
-                "inbox.not_copied", kind="slow", why="the disk is behind", events=len(items)
-            )
-            return
-        task = asyncio.create_task(self._write_copies(items))
-        self._copying.add(task)
-        task.add_done_callback(self._copying.discard)
-
-    async def _write_copies(self, items: Sequence[tuple[Append, int]]) -> None:
-        try:
-            await self._spool.copy(items, at_ms=int(self._clock.monotonic() * 1000))
-        except JournalError as error:
-            log.warning("inbox.not_copied", kind=error.kind, why=error.detail, events=len(items))
 
 
 def _refuse(ticket: Ticket, failure: StoreError) -> None:

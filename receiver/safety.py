@@ -87,6 +87,7 @@ class Safety:
         """The way in which events are safe before they are answered."""
         self.spool = Spool(self._own_file, limit=limit, metrics=metrics)
         self._drain = self._drain_of(self.spool)
+        self._adoption = self._adopts()
         health.expect("spool", required=False)
 
     @property
@@ -122,7 +123,7 @@ class Safety:
 
     async def run(self) -> None:
         """Give back, and adopt, for ever."""
-        async with background(self._drain.run(), self._adoption().run()):
+        async with background(self._drain.run(), self._adoption.run()):
             await asyncio.Event().wait()
 
     def learnt(self, found: Durability) -> None:
@@ -180,7 +181,7 @@ class Safety:
             on_look=self._looked if inbox else None,
         )
 
-    def _adoption(self) -> Adoption:
+    def _adopts(self) -> Adoption:
         return Adoption(
             self._folder,
             clock=self._clock,
@@ -194,7 +195,8 @@ class Safety:
 
     async def _offer(self) -> None:
         with suppress(JournalError):  # counted; copies are all offered when the file is opened anew
-            await self.spool.offer_again()
+            await self._drain.offer_again()
+        await self._adoption.offer_again()
 
     def _looked(self, facts: Facts | None, problem: str) -> None:
         was_there, self.facts = self._spool_there, facts

@@ -154,6 +154,26 @@ async def test_a_failed_append_leaves_no_mark(redis: Redis) -> None:
     assert await writer(redis).append_once([item("a")]) == [Outcome.STORED]
 
 
+async def test_a_user_who_could_append_but_not_remember_appends_nothing(
+    redis: Redis, redis_url: str
+) -> None:
+    """Otherwise each attempt would append the same notice again."""
+    rights = ("~*", "-@all", "+eval", "+evalsha", "+exists", "+xadd")
+    await redis.execute_command("ACL", "SETUSER", "few", "on", ">p", "resetkeys", *rights)
+    few = connect(redis_url.replace("unix://", "unix://few:p@"))
+    try:
+        for _ in range(3):
+            with pytest.raises(StoreError) as caught:
+                await writer(few).append_once([item("a"), item("b")])
+            assert caught.value.kind == "noperm"
+        assert await entries(redis) == []
+        await redis.execute_command("ACL", "SETUSER", "few", "+set")
+        assert await writer(few).append_once([item("a")]) == [Outcome.STORED]
+    finally:
+        await few.aclose()
+        await redis.execute_command("ACL", "DELUSER", "few")
+
+
 async def test_the_script_comes_back_by_itself(redis: Redis) -> None:
     w = writer(redis)
     await w.append_once([item("a")])

@@ -16,6 +16,7 @@ from agora_sidecar.process.serving import end
 from receiver.spool.drain import Drain
 from receiver.spool.folder import Slot, claim_orphans
 from receiver.spool.journal import JournalError
+from receiver.spool.salvage import set_aside
 from receiver.spool.spool import Spool
 
 log = structlog.get_logger()
@@ -39,6 +40,13 @@ class Adoption:
         self._clock = clock
         self._open_spool = open_spool
         self._drain = drain
+        self._drains: set[Drain] = set()
+
+    async def offer_again(self) -> None:
+        """Every copy in adopted files waits again: the store may have forgotten it."""
+        for drain in tuple(self._drains):
+            with suppress(JournalError):  # all are offered when the file is opened anew
+                await drain.offer_again()
 
     async def run(self) -> None:
         """Adopt for ever."""
@@ -63,21 +71,33 @@ class Adoption:
 
     async def _adopt(self, slot: Slot) -> None:
         spool = self._open_spool(slot.path)
+        drain = self._drain(spool)
+        self._drains.add(drain)
         try:
-            facts = await spool.open()
-            if facts.waiting:
-                log.info("spool.adopted", file=slot.path.name, waiting=facts.waiting)
-            await self._drain(spool).until_empty()
-            await spool.close()
-            _delete(slot.path)
+            await self._give_back(spool, drain, slot.path)
         except JournalError as error:
             log.error("spool.not_adopted", file=slot.path.name, why=str(error))
         except Exception as error:  # boundary: one file must not end the others
             log.exception("spool.adoption_failed", file=slot.path.name, why=repr(error))
         finally:
+            self._drains.discard(drain)
             with suppress(RuntimeError):  # closed already
                 await spool.close()
             slot.release()
+
+    async def _give_back(self, spool: Spool, drain: Drain, path: Path) -> None:
+        facts = await spool.open()
+        if facts.waiting:
+            log.info("spool.adopted", file=path.name, waiting=facts.waiting)
+        await drain.until_empty()
+        altered = await spool.altered()
+        await spool.close()
+        if altered:
+            log.error(
+                "spool.rows_kept", file=path.name, rows=altered, set_aside=str(set_aside(path))
+            )
+        else:
+            _delete(path)
 
 
 def _delete(path: Path) -> None:

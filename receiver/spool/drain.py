@@ -116,6 +116,15 @@ class Drain:
                     return
                 await self._clock.sleep(RETRY)
 
+    async def offer_again(self) -> None:
+        """Every copy waits again, and so does what is owed: the store may have forgotten it.
+
+        Raises:
+            JournalError: none does; copies are all offered when the file is opened anew.
+        """
+        self._owed, self._after = [], 0
+        await self._spool.offer_again()
+
     async def step(self) -> int:
         """Give back one batch; how many rows.
 

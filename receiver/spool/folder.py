@@ -16,7 +16,8 @@ from receiver.spool.journal import JournalError
 
 SLOTS = 256
 """Files in one folder; a host has at most 64 workers."""
-_NAME = re.compile(r"spool-(\d{1,3})\.db")
+_NAME = re.compile(r"(spool-\d{1,3}\.db)(\.salvage)?")
+"""The second alone is left by a salvage that was killed just before its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,8 @@ def damaged(folder: Path) -> list[Path]:
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+    names = {found[1] for path in folder.iterdir() if (found := _NAME.fullmatch(path.name))}
+    return sorted(folder / name for name in names)
 
 
 def _lock_file(path: Path) -> Path:

@@ -134,6 +134,25 @@ class Journal:
                 db.execute("INSERT INTO altered SELECT * FROM notices WHERE id = ?", (number,))
                 db.execute("DELETE FROM notices WHERE id = ?", (number,))
 
+    def altered(self) -> int:
+        """How many rows were set aside.
+
+        Raises:
+            JournalError: the file does not say.
+        """
+        with _errors():
+            (found,) = self._connection.execute("SELECT count(*) FROM altered").fetchone()
+            return int(found)
+
+    def number_above(self, number: int) -> None:
+        """Give rows numbers above this one, in a file that has none yet.
+
+        Raises:
+            JournalError: they would begin at 1.
+        """
+        with _errors(), self._transaction() as db:
+            db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('notices', ?)", (number,))
+
     def shrink(self) -> None:
         """Give the disk back what deleted rows took.
 

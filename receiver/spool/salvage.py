@@ -2,12 +2,15 @@
 
 The rows that can be read, and whose checksum is right, go to a new file, which takes the place of
 the damaged one. A crash on the way leaves either the damaged file in its place (it is salvaged
-anew) or the finished new one.
+anew) or the finished new one. Rows get new numbers, above every number the damaged file had: what
+was read from the one names nothing in the other.
 """
 
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
 import structlog
@@ -18,8 +21,13 @@ from receiver.spool.row import ONE, read_row
 
 log = structlog.get_logger()
 
-REACH = 2_000_000
-"""Rows looked for below the last one, where the first cannot be told."""
+REACH = 200_000
+"""Numbers looked at beyond those that a file of its size can hold: deleted rows leave gaps, and the
+first or the last number may be what the damage made of it."""
+SMALLEST = 64
+"""Bytes; no row takes less."""
+HIGHEST = 1 << 50
+"""Numbers above this one are damage: nobody counts so far."""
 BATCH = 500
 UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 """The second is an error as well: its message quotes the file, which need not be UTF-8."""
@@ -51,8 +59,11 @@ def salvage(path: Path) -> None:
     fresh = _fresh(path)
     _remove(fresh)
     saved = 0
+    with closing(_look(path)) as db:
+        above = max(_end(db), time.time_ns() // 1_000_000)
     journal = Journal(fresh, limit=1 << 62)
     try:
+        journal.number_above(above)
         batch: list[tuple[Append, int]] = []
         for entry in _readable(path):
             batch.append(entry)
@@ -65,7 +76,7 @@ def salvage(path: Path) -> None:
     finally:
         journal.close()
     try:
-        aside = _set_aside(path)
+        aside = set_aside(path)
         _finish(path)
     except OSError as error:
         raise JournalError("disk", f"cannot set {path} aside: {error}") from error
@@ -73,13 +84,9 @@ def salvage(path: Path) -> None:
 
 
 def _readable(path: Path) -> Iterator[tuple[Append, int]]:
-    try:
-        db = sqlite3.connect(path, isolation_level=None)
-        db.text_factory = bytes
-    except UNREADABLE:
-        return
-    try:
-        for number in range(*_span(db)):
+    reach = REACH + path.stat().st_size // SMALLEST
+    with closing(_look(path)) as db:
+        for number in chain(*_spans(db, reach=reach)):
             try:
                 found = db.execute(ONE, (number,))
                 row = found.fetchone()
@@ -88,17 +95,35 @@ def _readable(path: Path) -> Iterator[tuple[Append, int]]:
             read = read_row(row) if row else None
             if read is not None and read.item is not None:
                 yield read.item, read.received_ms
-    finally:
-        db.close()
 
 
-def _span(db: sqlite3.Connection) -> tuple[int, int]:
-    last = max(
+def _look(path: Path) -> sqlite3.Connection:
+    try:
+        db = sqlite3.connect(path, isolation_level=None)
+    except sqlite3.Error as error:  # that it cannot be opened now says nothing of what it holds
+        raise JournalError("disk", f"cannot open {path}: {error}") from error
+    db.text_factory = bytes
+    return db
+
+
+def _spans(db: sqlite3.Connection, *, reach: int) -> list[range]:
+    """Where rows may be: everywhere between the ends, or `reach` from each that seems to be one."""
+    first, last = _number(db, "SELECT min(id) FROM notices"), _end(db)
+    if not first and not last:
+        return []  # there is no table that can be read
+    last = last or first + reach
+    first = min(max(1, first or last - reach), last)
+    if last - first <= reach:
+        return [range(first, last + 1)]
+    return [range(first, first + reach), range(last - reach, last + 1)]
+
+
+def _end(db: sqlite3.Connection) -> int:
+    ends = (
         _number(db, "SELECT max(id) FROM notices"),
         _number(db, "SELECT seq FROM sqlite_sequence WHERE name = 'notices'"),
     )
-    first = _number(db, "SELECT min(id) FROM notices")
-    return (first or max(1, last - REACH), last + 1)
+    return max((end for end in ends if 0 < end < HIGHEST), default=0)
 
 
 def _number(db: sqlite3.Connection, query: str) -> int:
@@ -109,19 +134,30 @@ def _number(db: sqlite3.Connection, query: str) -> int:
     return int(row[0] or 0) if row else 0
 
 
-def _set_aside(path: Path) -> Path:
-    aside = path.with_name(f"{path.name}.damaged-{time.time_ns() // 1_000_000}")
+def set_aside(path: Path) -> Path:
+    """Give a closed file the name under which a person finds it; which."""
+    aside = _aside(path)
     path.rename(aside)
-    wal = path.with_name(path.name + "-wal")
-    if wal.exists():
-        wal.rename(aside.with_name(aside.name + "-wal"))
-    path.with_name(path.name + "-shm").unlink(missing_ok=True)
+    _set_log_aside(path, aside)
     return aside
+
+
+def _set_log_aside(path: Path, aside: Path) -> None:
+    log_file = path.with_name(path.name + "-wal")
+    if log_file.exists():
+        log_file.rename(aside.with_name(aside.name + "-wal"))
+    path.with_name(path.name + "-shm").unlink(missing_ok=True)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.damaged-{time.time_ns() // 1_000_000}")
 
 
 def _finish(path: Path) -> None:
     fresh = _fresh(path)
     if fresh.exists() and not path.exists():
+        # a log that is still there is the damaged file's: SQLite would write it into the new one
+        _set_log_aside(path, _aside(path))
         fresh.rename(path)
 
 

@@ -66,7 +66,7 @@ class Spool:
         Raises:
             JournalError: there are no copies.
         """
-        await self._do(lambda journal: journal.put(items, copies_at=at_ms))
+        await self._do(lambda journal: _put(journal, items, copies_at=at_ms))
 
     async def waiting(self, *, after: int, count: int) -> list[Row]:
         """The oldest waiting rows behind row `after`.
@@ -91,6 +91,14 @@ class Spool:
             JournalError: they are where they were.
         """
         await self._do(lambda journal: journal.set_aside(ids))
+
+    async def altered(self) -> int:
+        """How many rows were set aside.
+
+        Raises:
+            JournalError: the file does not say.
+        """
+        return await self._do(lambda journal: journal.altered())
 
     async def offer_again(self) -> int:
         """Every copy waits again; how many.
@@ -150,15 +158,18 @@ class Spool:
             self._journal = None
 
 
-def _put(journal: Journal, items: Sequence[tuple[Append, int]]) -> None:
-    try:
-        journal.put(items)
-    except JournalError as error:
-        # an event that is nowhere else comes before copies of what the store has
-        if error.kind != "full" or not journal.drop_oldest_copies():
-            raise
-        log.warning("spool.copies_dropped", why=error.detail)
-        journal.put(items)
+def _put(
+    journal: Journal, items: Sequence[tuple[Append, int]], *, copies_at: int | None = None
+) -> None:
+    """The oldest copies make room: the store has had them for longest, or has them still."""
+    while True:
+        try:
+            journal.put(items, copies_at=copies_at)
+            return
+        except JournalError as error:
+            if error.kind != "full" or not journal.drop_oldest_copies():
+                raise
+            log.warning("spool.copies_dropped", why=error.detail)
 
 
 def _tidy(journal: Journal, copies_before: int) -> Facts:

@@ -28,6 +28,7 @@ class FakeSpool:
         self.batches.append([item for item, _ in items])
 
     async def copy(self, items: Sequence[tuple[Append, int]], *, at_ms: int) -> None:
+        await self.gate.wait()
         if self.fails:
             raise JournalError("full", "told to fail")
         self.copies += [item for item, _ in items]

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from agora_sidecar.store import StoreError
 from agora_sidecar.stream import Append
+from receiver.copying import MOST
 from receiver.inbox import Inbox
 from receiver.metrics import ReceiverMetrics
 from tests.fakes.clock import FakeClock
@@ -186,6 +187,48 @@ async def test_a_full_spool_does_not_refuse_what_a_slow_store_takes_after_all(wo
     assert await results(puts) == ["stored"]
 
 
+async def test_what_a_full_spool_left_to_a_store_that_hangs_goes_to_the_spool_when_it_has_room(
+    world: World,
+) -> None:
+    world.store.gate.clear()
+    world.spool.fails = True
+    box = world.inbox()
+    first = put(box, "a")
+    await settle()
+    waits = put(box, "b")
+    await asyncio.sleep(HEDGE * 2)  # both were hedged, and refused
+    world.spool.fails = False
+    assert await results(put(box, "c")) == ["spooled"]
+    async with asyncio.timeout(DEADLINE * 2):
+        assert await results(waits) == ["spooled"]
+    world.store.gate.set()
+    assert await results(first) == ["stored"]
+
+
+async def test_a_disk_that_hangs_keeps_nothing_from_a_store_that_is_back(world: World) -> None:
+    world.store.fail_with = StoreError("unreachable", "gone")
+    box = world.inbox()
+    assert await results(put(box, "a")) == ["spooled"]
+    assert box.suspended
+    world.spool.gate.clear()  # what gives the spool back, and would notice, hangs on the same disk
+    world.store.fail_with = None
+    async with asyncio.timeout(DEADLINE):
+        assert await results(put(box, "b")) == ["stored"]
+    assert not box.suspended
+    async with asyncio.timeout(HEDGE):
+        assert await results(put(box, "c")) == ["stored"]
+    world.spool.gate.set()
+
+
+async def test_a_disk_that_hangs_is_no_reason_to_trust_a_store_that_does_not_fsync(
+    world: World,
+) -> None:
+    world.spool.gate.clear()
+    assert await results(put(world.inbox(level="redis-memory"), "a")) == ["timeout"]
+    assert world.store.batches == []
+    world.spool.gate.set()
+
+
 async def test_both_hanging_is_refused_by_the_deadline(world: World) -> None:
     world.store.gate.clear()
     world.spool.gate.clear()
@@ -218,6 +261,19 @@ async def test_copies_are_kept_where_the_store_may_forget_and_their_failure_harm
     assert await results(put(box, "b")) == ["stored"]
     await box.close()
     assert [copy.marks[0] for copy in world.spool.copies] == ["a"]
+
+
+async def test_copies_that_wait_for_a_disk_that_hangs_are_bounded_and_nobody_waits_for_them(
+    world: World,
+) -> None:
+    box = world.inbox()
+    box.copies = True
+    world.spool.gate.clear()
+    for number in range(100):
+        assert await results(put(box, str(number))) == ["stored"]
+    world.spool.gate.set()
+    await box.close()
+    assert len(world.spool.copies) == MOST
 
 
 async def test_a_client_that_hangs_up_does_not_cancel_the_commit(world: World) -> None:

@@ -1,11 +1,13 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from agora_sidecar.process.health import Health
+from agora_sidecar.process.serving import end
 from agora_sidecar.store import Durability, StoreError
 from agora_sidecar.stream import Append
 from receiver.inbox import Inbox
@@ -14,8 +16,8 @@ from receiver.safety import Safety
 from receiver.spool.adoption import Adoption
 from receiver.spool.copies import Copies, copies_for
 from receiver.spool.drain import BATCH, Drain
-from receiver.spool.folder import claim_own
-from receiver.spool.journal import Facts
+from receiver.spool.folder import claim_own, damaged
+from receiver.spool.journal import Facts, JournalError
 from receiver.spool.spool import Spool
 from tests.fakes.clock import FakeClock
 from tests.fakes.store_writer import FakeWriter
@@ -23,9 +25,9 @@ from tests.fakes.store_writer import FakeWriter
 WINDOW = 1000.0
 
 
-def item(name: str, *, stream: str = "events") -> Append:
+def item(name: str, *, stream: str = "events", size: int = 0) -> Append:
     fields = ["id", name, "source", "/agora/main", "origin", "webhook"]
-    return Append(stream, (name,), fields, name.encode())
+    return Append(stream, (name,), fields, name.encode().ljust(size))
 
 
 class World:
@@ -178,26 +180,8 @@ async def test_no_copy_is_dropped_while_the_store_is_away(
 ) -> None:
     """Killed just after it took an event, and away for longer than copies are kept."""
     there = True
-    safety = Safety(
-        world.store,
-        folder=tmp_path / "safety",
-        limit=1 << 24,
-        shadow=30.0,
-        window=WINDOW,
-        durability="disk",
-        health=Health(clock),
-        clock=clock,
-        metrics=ReceiverMetrics(CollectorRegistry()),
-    )
-    inbox = Inbox(
-        world.store,
-        safety.spool,
-        metrics=world.metrics,
-        clock=clock,
-        deadline=8.0,
-        hedge_after=2.0,
-    )
-    safety.serve(inbox, store_is_there=lambda: there)
+    safety = safety_of(world, tmp_path / "safety")
+    safety.serve(inbox_of(world, safety), store_is_there=lambda: there)
     safety.learnt(found("redis-memory"))
     assert safety.keep() == 10.0
     there = False
@@ -208,6 +192,46 @@ async def test_no_copy_is_dropped_while_the_store_is_away(
     await world.drain.tidy()
     assert await world.facts() == (0, 1)
     await safety.close()
+
+
+def safety_of(world: World, folder: Path) -> Safety:
+    return Safety(
+        world.store,
+        folder=folder,
+        limit=1 << 24,
+        shadow=30.0,
+        window=WINDOW,
+        durability="disk",
+        health=Health(world.clock),
+        clock=world.clock,
+        metrics=ReceiverMetrics(CollectorRegistry()),
+    )
+
+
+def inbox_of(world: World, safety: Safety) -> Inbox:
+    return Inbox(
+        world.store,
+        safety.spool,
+        metrics=world.metrics,
+        clock=world.clock,
+        deadline=8.0,
+        hedge_after=2.0,
+    )
+
+
+@pytest.mark.parametrize("copy", [True, False])
+async def test_a_spool_full_of_copies_has_room_for_what_is_new(world: World, *, copy: bool) -> None:
+    large = [(item(f"old{n}", size=60_000), 1) for n in range(250)]  # of 16 MiB
+    await world.spool.copy(large, at_ms=1)
+    new = [(item(f"new{n}", size=60_000), 2) for n in range(200)]  # more than half of them
+    if copy:
+        await world.spool.copy(new, at_ms=2)
+        waiting, copies = await world.facts()
+        assert (waiting, copies >= 200) == (0, True)
+    else:
+        await world.spool.put(new)
+        waiting, copies = await world.facts()
+        assert (waiting, copies < 100) == (200, True)
 
 
 async def test_copies_of_an_earlier_run_are_offered_again(world: World) -> None:
@@ -255,6 +279,36 @@ async def test_a_file_damaged_while_it_is_used_is_salvaged_and_the_event_is_safe
     assert world.registry.get_sample_value("agora_sidecar_spool_damaged_total") == 1
 
 
+async def test_what_was_read_before_a_salvage_names_no_row_behind_it(world: World) -> None:
+    """A batch is at the store while the file turns out to be damaged: what it says then, that the
+    store has these rows, must not be taken for others that the store has never seen."""
+    await world.put(*(f"before {number}" for number in range(100)))
+    await world.drained()
+    names = {f"n{number}" for number in range(400)}
+    await world.put(*sorted(names))
+    at_the_store = await world.spool.waiting(after=0, count=BATCH)
+    await world.spool.close()
+    damage_a_free_page(world.path)
+    world.spool = world.open(world.path)
+    await world.spool.taken([row.id for row in at_the_store], keep_at=None)
+    assert await world.facts() == (400, 0)
+    world.drain = world.drain_of(world.spool)
+    await world.drained()
+    assert names <= world.store.known
+
+
+def damage_a_free_page(path: Path) -> None:
+    """So that the check of the file fails and every row can be read."""
+    import sqlite3
+
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'altered'").fetchone()
+    with path.open("r+b") as file:
+        file.seek(4096 * (page - 1))
+        file.write(b"\xff" * 8)
+
+
 async def test_files_that_nobody_holds_are_given_back_and_deleted(
     world: World, tmp_path: Path
 ) -> None:
@@ -268,6 +322,68 @@ async def test_files_that_nobody_holds_are_given_back_and_deleted(
     assert world.store.known == {"a", "b"}
     assert not world.path.exists()
     world.spool = world.open(tmp_path / "spool-9.db")
+
+
+async def test_an_adopted_copy_is_offered_again_too_when_the_store_was_restarted(
+    world: World, tmp_path: Path
+) -> None:
+    orphan = world.open(tmp_path / "spool-1.db")
+    await orphan.put([(item("a"), int(world.clock.now() * 1000))])
+    await orphan.close()
+    safety = safety_of(world, tmp_path)
+    await safety.open()
+    safety.serve(inbox_of(world, safety), store_is_there=lambda: True)
+    safety.learnt(found("redis-memory", aof="0", identity="one"))
+    running = asyncio.create_task(safety.run())
+    await eventually(world, lambda: world.store.stored == [b"a"])
+
+    world.store.known.clear()  # killed before it was on its disk
+    safety.learnt(found("redis-memory", aof="0", identity="another"))
+    await eventually(world, lambda: world.store.stored == [b"a", b"a"])
+    await end([running])
+    await safety.close()
+    assert (tmp_path / "spool-1.db").exists()  # with the copy, for as long as copies are kept
+
+
+async def test_what_a_full_disk_owes_is_offered_again_when_the_store_was_restarted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise JournalError("full", "no space left")
+
+    world.keep = 10.0
+    await world.put("a")
+    with monkeypatch.context() as full:
+        full.setattr(world.spool, "taken", refuse)
+        await world.drained()
+    world.store.known.clear()  # killed before it was on its disk
+    await world.drain.offer_again()
+    await world.drained()
+    assert world.store.stored == [b"a", b"a"]
+
+
+async def test_rows_that_the_disk_altered_outlive_an_adoption(world: World, tmp_path: Path) -> None:
+    import sqlite3
+
+    await world.put(*"ab")
+    await world.spool.close()
+    with closing(sqlite3.connect(world.path)) as db, db:
+        db.execute("UPDATE notices SET data = X'00' WHERE mark = 'b'")
+    adoption = Adoption(tmp_path, clock=world.clock, open_spool=world.open, drain=world.drain_of)
+    assert await adoption.once() == 1
+    assert world.store.known == {"a"}
+    (kept,) = damaged(tmp_path)
+    with closing(sqlite3.connect(kept)) as db:
+        assert db.execute("SELECT mark FROM altered").fetchall() == [("b",)]
+    assert not world.path.exists()
+    world.spool = world.open(tmp_path / "spool-9.db")
+
+
+async def eventually(world: World, true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10.0):
+        while not true():
+            await asyncio.sleep(0.005)
+            world.clock.advance(0.5)
 
 
 async def test_what_is_in_the_file_is_told_and_so_is_a_disk_that_fails(world: World) -> None:
@@ -284,8 +400,11 @@ async def test_what_is_in_the_file_is_told_and_so_is_a_disk_that_fails(world: Wo
     assert (facts.waiting, problem) == (1, "")
 
 
-def found(level: str, *, replicated: bool = False, aof: str = "1") -> Durability:
-    return Durability(level, "", {"aof_enabled": aof}, replicated=replicated)
+def found(
+    level: str, *, replicated: bool = False, aof: str = "1", identity: str = ""
+) -> Durability:
+    facts = {"aof_enabled": aof}
+    return Durability(level, "", facts, replicated=replicated, identity=identity)
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,52 @@ def test_a_salvage_that_was_interrupted_is_finished(path: Path) -> None:
         assert names(journal) == ["a"]
 
 
+def test_the_log_of_a_damaged_file_does_not_get_into_the_salvaged_one(path: Path) -> None:
+    """Killed between setting the damaged file aside and setting its log aside."""
+    with closing(Journal(path, limit=LIMIT)) as one:
+        one.put([(item(f"old{n}", data=bytes(3000)), 1) for n in range(20)])
+        log = path.with_name(path.name + "-wal").read_bytes()
+    path.unlink()
+    with closing(Journal(path.with_name("spool-0.db.salvage"), limit=LIMIT)) as finished:
+        finished.put([(item(f"n{n}"), 1) for n in range(5)])
+    path.with_name(path.name + "-wal").write_bytes(log)
+    journal, _ = open_journal(path, limit=LIMIT)
+    with closing(journal):
+        assert names(journal) == [f"n{n}" for n in range(5)]
+    (kept,) = path.parent.glob("*.damaged-*-wal")
+    assert kept.read_bytes() == log
+
+
+def test_a_salvage_that_was_interrupted_is_an_orphan_as_well(path: Path) -> None:
+    with closing(Journal(path.with_name("spool-0.db.salvage"), limit=LIMIT)) as finished:
+        finished.put([(item("a"), 1)])
+    (orphan,) = claim_orphans(path.parent)
+    assert orphan.path == path
+    orphan.release()
+
+
+@pytest.mark.parametrize("odd", [2**63 - 1, -5])
+def test_a_number_that_is_damage_keeps_a_salvage_neither_busy_nor_from_the_rest(
+    path: Path, odd: int
+) -> None:
+    with closing(Journal(path, limit=LIMIT)) as journal:
+        journal.put([(item(f"n{n}", data=bytes(1000)), 1) for n in range(100)])
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE sqlite_sequence SET seq = ?", (odd,))
+        db.execute("UPDATE notices SET id = ? WHERE mark = 'n50'", (odd,))
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("r+b") as file:
+        file.seek(4096 * 12)
+        file.write(b"\xff" * 4096)
+    journal, salvaged = open_journal(path, limit=LIMIT)
+    with closing(journal):
+        assert salvaged
+        assert len(names(journal)) >= 90
+        journal.put([(item("next"), 1)])
+        assert names(journal)[-1] == "next"
+
+
 CRASHES = """
 import os, sys
 from pathlib import Path
