@@ -149,7 +149,7 @@ class Parts:
             return None
         addresses = AddressList(self.client, keys, clock=self._clock)
         hints = Hints(self.client, keys, clock=self._clock)
-        self.more += [addresses.run(), hints.run()]
+        self.more += [addresses.run(), hints.run(), hints.report()]
         proxies = TrustedProxies(self._settings.trusted_proxies)
         return Visitors(proxies, addresses, hints, policy=policy, metrics=self._metrics)
 

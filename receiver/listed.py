@@ -2,11 +2,13 @@
 
 `AddressList` keeps the current list in memory, so that a verdict costs no round trip. `Hints` tells
 the scheduler of an authentic delivery from an unlisted address, in the background: the vendor has
-moved, and the list is to be asked for at once. Who is refused is not decided here.
+moved, and the list is to be asked for at once; and how many deliveries came from whom. Who is
+refused is not decided here.
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Literal
 
@@ -30,6 +32,8 @@ WINDOW = 60.0
 """Seconds in which an address is hinted at once, and `MAX_HINTS` are in all."""
 MAX_HINTS = 60
 """Addresses in one window; also all that is ever remembered."""
+REPORT = 30.0
+"""Seconds between two words of how many deliveries came from whom."""
 STREAM_LENGTH = 1000
 """Entries that the stream of hints keeps, about."""
 
@@ -151,6 +155,19 @@ class Hints:
         self._waiting: deque[tuple[str, ...]] = deque(maxlen=MAX_HINTS)
         self._news = asyncio.Event()
         self._problem = ""
+        self._counts: Counter[str] = Counter()
+
+    def count(self, verdict: Verdict) -> None:
+        """An authentic delivery came; to be told of with others."""
+        self._counts[verdict] += 1
+
+    async def report(self, *, interval: float = REPORT) -> None:
+        """Tell of the deliveries, for ever; what the store does not take is told next time."""
+        while True:
+            await self._clock.sleep(interval)
+            counts, self._counts = self._counts, Counter()
+            if counts and not await self._put(("kind", "deliveries", *_pairs(counts))):
+                self._counts += counts
 
     def offer(self, address: Address, source: str) -> bool:
         """Hint at this address, from which `source` delivered; returns at once, whether it will.
@@ -178,7 +195,7 @@ class Hints:
             while self._waiting:
                 await self._put(self._waiting.popleft())
 
-    async def _put(self, fields: tuple[str, ...]) -> None:
+    async def _put(self, fields: tuple[str, ...]) -> bool:
         command: Any = self._store.execute_command
         try:
             with store_errors():
@@ -189,6 +206,7 @@ class Hints:
             self._note("bug", repr(error))
         else:
             self._note("")
+        return not self._problem
 
     def _note(self, problem: str, why: str = "") -> None:
         if problem and not self._problem:
@@ -196,3 +214,9 @@ class Hints:
         elif self._problem and not problem:
             log.info("hints.resumed", after=self._problem)
         self._problem = problem
+
+
+def _pairs(counts: Mapping[str, int]) -> Iterator[str]:
+    for verdict, number in counts.items():
+        yield verdict
+        yield str(number)

@@ -44,6 +44,7 @@ class Visitors:
         address = self._proxies.client_address(request.remote, request.headers)
         verdict = self._addresses.verdict(address)
         self._metrics.delivered_by(verdict).inc()
+        self._hints.count(verdict)
         # A private address is a proxy that nobody declared: the vendor has not moved
         worth_a_hint = address and (address.is_global or self._addresses.has_private)
         if (

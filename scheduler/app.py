@@ -23,9 +23,9 @@ from agora_sidecar.process.serving import background, listening
 from agora_sidecar.settings import AgoraSettings, RedisSettings, StreamSettings
 from agora_sidecar.store import Redis, connect
 from agora_sidecar.watch import StoreWatch, first_look
-from scheduler.allowlist.hints import HintReader
 from scheduler.allowlist.sync import Sync
 from scheduler.assembly import agora_client, allowlist_sync, publisher
+from scheduler.leadership import Lease
 from scheduler.loops import Loops
 from scheduler.panel import WORTH_READING, recording_of, script
 from scheduler.recordings.api import recordings_application
@@ -38,6 +38,7 @@ from scheduler.settings import (
 from scheduler.timetable import Timetable, TimetableMetrics
 from scheduler.trimming.metrics import TrimMetrics
 from scheduler.trimming.trimmer import INTERVAL, Trimmer
+from scheduler.vigil import Vigil
 
 log = structlog.get_logger()
 
@@ -45,8 +46,8 @@ STOP_WITHIN = 10.0
 """Seconds for what is under way at the end: a call to Agora, a firewall's change."""
 CONNECTIONS = 32
 """To one server of the store, besides those that shards need."""
-JITTER = 0.05
-"""By which part of itself an interval of polls varies, so that a fleet does not ask at once."""
+LEASE = 60.0
+"""Seconds that who writes to shared lists may be silent before another one does."""
 
 Ready = Callable[[dict[str, int]], None]
 """Is told the ports, by name, once everything listens."""
@@ -79,7 +80,7 @@ async def run(
         sync = _sync(ground, allowlist, data_dir)
         loops = _loops(ground, recordings)
         # The firewall first: it must not wait for anybody
-        await sync.apply_last_known_good()
+        await sync.apply_last_known_good(which=lambda target: not target.shared)
         await first_look(ground.watch)
         ops = _ops(ground, settings, sync, loops, board=board)
         ports = {"ops": await stack.enter_async_context(ops)}
@@ -90,7 +91,8 @@ async def run(
         await stack.enter_async_context(background(ground.watch.run(), *loops.intakes(stop)))
         # After the jobs have ended: one that runs needs its lease, or takes it again
         stack.push_async_callback(loops.release)
-        await stack.enter_async_context(_timetable(ground, allowlist, sync, loops, stop=stop))
+        jobs = _timetable(ground, allowlist, sync, loops, data_dir=data_dir, stop=stop)
+        await stack.enter_async_context(jobs)
         ground.health.report("listening")
         log.info("scheduler.started", version=__version__, **ports)
         on_ready(ports)
@@ -143,6 +145,7 @@ def _sync(ground: _Ground, settings: AllowlistSettings, data_dir: Path) -> Sync:
         clock=ground.clock,
         registry=ground.registry,
         publish=publisher(ground.store, ground.keys),
+        leads=Lease(ground.store, ground.keys, "allowlist", length=LEASE, clock=ground.clock),
     )
 
 
@@ -153,31 +156,27 @@ async def _timetable(
     sync: Sync,
     loops: Loops,
     *,
+    data_dir: Path,
     stop: asyncio.Event,
 ) -> AsyncIterator[None]:
     timetable = Timetable(metrics=TimetableMetrics(ground.registry))
-    interval = settings.poll_interval
-
-    async def poll() -> float | None:
-        again = await sync.run_once()
-        failed = sync.snapshot()["failedPolls"]
-        # shown, never required: an old list is no reason to stop whoever enforces it
-        problem = f"{failed} polls in a row failed" if failed else ""
-        ground.health.report("address list", problem, required=False)
-        return again
-
-    timetable.add("allowlist", poll, interval=interval, jitter=interval * JITTER)
+    vigil = Vigil(
+        sync,
+        settings,
+        store=ground.store,
+        keys=ground.keys,
+        folder=data_dir / "allowlist",
+        timetable=timetable,
+        health=ground.health,
+        clock=ground.clock,
+    )
+    vigil.add_jobs()
     for name, reconcile in loops.jobs():
         timetable.add(name, reconcile, interval=loops.timings.poll)
     timetable.add("trimming", _trimmer(ground).run_once, interval=INTERVAL)
-
-    async def hinted() -> None:
-        timetable.hurry("allowlist")
-
-    hints = HintReader(ground.store, ground.keys, on_hint=hinted, clock=ground.clock)
     timetable.start()
     try:
-        async with background(hints.run(stop)):
+        async with vigil.watching(stop):
             yield
     finally:
         await timetable.close(within=STOP_WITHIN)

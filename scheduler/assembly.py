@@ -1,6 +1,7 @@
 """Settings into parts, for the composition root and for commands that need one part alone."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,26 @@ from agora_sidecar.keys import Keys
 from agora_sidecar.process.clock import Clock
 from agora_sidecar.settings import AgoraSettings
 from agora_sidecar.store import Redis, StoreError, store_errors
+from scheduler.allowlist.addresses import Address
+from scheduler.allowlist.applier import Applier, Leads
 from scheduler.allowlist.audit import Audit
 from scheduler.allowlist.book_file import BookFile
+from scheduler.allowlist.holding import Oddities
+from scheduler.allowlist.keeper import Keeper
 from scheduler.allowlist.metrics import AllowlistMetrics
+from scheduler.allowlist.orders import Orders
+from scheduler.allowlist.rules import Rules
+from scheduler.allowlist.sightings import Sightings
 from scheduler.allowlist.source import Source
-from scheduler.allowlist.sync import Publish, Rules, Sync
+from scheduler.allowlist.sync import Publish, Sync
 from scheduler.allowlist.targets import Target
 from scheduler.allowlist.targets.command import CommandTarget, Programs
 from scheduler.allowlist.targets.file import FileTarget, Reader
-from scheduler.allowlist.targets.nftables import NftablesTarget
+from scheduler.allowlist.targets.nftables.knocking import read_knocks
+from scheduler.allowlist.targets.nftables.program import Change, Nft
+from scheduler.allowlist.targets.nftables.script import KNOCKS, TABLE
+from scheduler.allowlist.targets.nftables.sets import SetsTarget
+from scheduler.allowlist.targets.nftables.table import NftablesTarget
 from scheduler.recordings.timings import Timings
 from scheduler.settings import AllowlistSettings, RecordingsSettings
 from scheduler.settings import CommandTarget as CommandSettings
@@ -59,32 +71,58 @@ def allowlist_sync(
     clock: Clock,
     registry: CollectorRegistry,
     publish: Publish | None = None,
+    leads: Leads | None = None,
 ) -> Sync:
     """The allow-list's loop body, over the configured targets."""
+    metrics, audit, folder = AllowlistMetrics(registry), audit_of(data_dir), data_dir / "allowlist"
+    rules = _rules(settings)
     return Sync(
         source=Source(client, paths=settings.ip_paths, use_all=settings.ip_paths_use == "all"),
-        targets=allowlist_targets(settings),
-        rules=Rules(
-            grace=settings.grace,
-            poll_interval=settings.poll_interval,
-            max_entries=settings.max_entries,
-            accept_reserved=settings.reserved == "accept",
-            also_allow={
-                name: ip_address(address)
-                for name, _, address in (text.partition(" = ") for text in settings.also_allow)
-            },
+        keeper=Keeper(
+            rules=rules,
+            book_file=BookFile(folder / "book"),
+            audit=audit,
+            clock=clock,
+            metrics=metrics,
         ),
-        book_file=BookFile(data_dir / "allowlist" / "book"),
-        audit=audit_of(data_dir),
+        applier=Applier(
+            targets=allowlist_targets(settings),
+            rules=rules,
+            audit=audit,
+            clock=clock,
+            metrics=metrics,
+            leads=leads,
+        ),
+        orders=Orders(folder / "orders", clock=clock),
+        sightings=Sightings(folder / "sightings", clock=clock, metrics=metrics),
+        audit=audit,
         clock=clock,
-        metrics=AllowlistMetrics(registry),
+        metrics=metrics,
         publish=publish,
+    )
+
+
+def _rules(settings: AllowlistSettings) -> Rules:
+    return Rules(
+        grace=settings.grace,
+        poll_interval=settings.poll_interval,
+        max_entries=settings.max_entries,
+        accept_reserved=settings.reserved == "accept",
+        also_allow={
+            name: ip_address(address)
+            for name, _, address in (text.partition(" = ") for text in settings.also_allow)
+        },
+        oddities=Oddities(settings.growth_limit, settings.turnover_limit),
     )
 
 
 def allowlist_targets(settings: AllowlistSettings) -> Sequence[Target]:
     """The configured targets; nothing is read or written yet."""
-    ports = [target.port for target in settings.targets if isinstance(target, NftablesSettings)]
+    ports = [
+        target.port
+        for target in settings.targets
+        if isinstance(target, NftablesSettings) and not target.fills
+    ]
     # the operator's own addresses stand beside the vendor's
     max_entries = settings.max_entries + len(settings.also_allow)
     return [_target(target, ports=ports, max_entries=max_entries) for target in settings.targets]
@@ -92,8 +130,8 @@ def allowlist_targets(settings: AllowlistSettings) -> Sequence[Target]:
 
 def _target(settings: TargetSettings, *, ports: Sequence[int], max_entries: int) -> Target:
     match settings:
-        case NftablesSettings(port=port, mode=mode):
-            return NftablesTarget(port=port, mode=mode, ports=ports, max_entries=max_entries)
+        case NftablesSettings():
+            return _nftables(settings, ports=ports, max_entries=max_entries)
         case FileSettings():
             reader = Reader(settings.check, settings.reload, settings.haproxy_socket)
             return FileTarget(
@@ -107,6 +145,48 @@ def _target(settings: TargetSettings, *, ports: Sequence[int], max_entries: int)
                 within=settings.timeout,
                 shared=settings.shared,
             )
+
+
+def _nftables(target: NftablesSettings, *, ports: Sequence[int], max_entries: int) -> Target:
+    if target.fills:
+        return SetsTarget(set4=target.set4, set6=target.set6)
+    return NftablesTarget(
+        port=target.port,
+        mode=target.mode,
+        mark=target.mark,
+        ports=ports,
+        max_entries=max_entries,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Filtering:
+    """What there is to watch in this machine's packet filter, for the configured targets."""
+
+    tables: tuple[str, ...]
+    hears_knocks: bool
+
+    @property
+    def watched(self) -> bool:
+        """Whether there is anything of ours in it."""
+        return bool(self.tables)
+
+    def changes(self) -> AsyncIterator[Change]:
+        """What others change there, from now on; raises TargetError."""
+        return Nft().changes(self.tables)
+
+    @staticmethod
+    def knocks() -> dict[Address, int]:
+        """Who is not listed and came; raises OSError."""
+        return read_knocks(TABLE, tuple(KNOCKS.values()))
+
+
+def filtering(settings: AllowlistSettings) -> Filtering:
+    """What the nftables targets among these have in the packet filter."""
+    ours = [target for target in settings.targets if isinstance(target, NftablesSettings)]
+    owns = any(not target.fills for target in ours)
+    tables = {" ".join(name.split()[:2]) for target in ours for name in target.fills}
+    return Filtering((*((f"inet {TABLE}",) if owns else ()), *sorted(tables)), owns)
 
 
 def publisher(store: Redis, keys: Keys) -> Publish:

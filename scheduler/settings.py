@@ -33,6 +33,13 @@ from agora_sidecar.process.settings import Section
 LOGIN_PORTS = frozenset({22, 3389})
 """SSH and RDP: never filtered, whatever `protected_ports` says; nobody is locked out."""
 
+SetName = Annotated[
+    Text,
+    matching(
+        r"((ip|ip6|inet) [A-Za-z_][A-Za-z0-9_]{0,30} [A-Za-z_][A-Za-z0-9_]{0,30})?",
+        "family, table and set, such as inet filter agora4",
+    ),
+]
 Port = Annotated[Count, Field(ge=1, le=65_535)]
 ApiPath = Annotated[Text, matching(r"(/[A-Za-z0-9._~-]+)+", "a path such as /v1/ncs/ip")]
 
@@ -75,6 +82,28 @@ class NftablesTarget(Section):
         default="observe",
         description="observe: count who is not listed; enforce: drop their packets",
     )
+    mark: int = Field(
+        default=0,
+        ge=0,
+        le=0xFFFFFFFF,
+        description="Bits set in the mark of listed packets, for your own rules; 0: none",
+    )
+    set4: SetName = Field(
+        default="",
+        description="Fill this set of yours instead of filtering, such as inet filter agora4",
+    )
+    set6: SetName = Field(default="", description="The same for IPv6")
+
+    @property
+    def fills(self) -> tuple[str, ...]:
+        """The operator's sets that are filled; none: a table of our own is kept."""
+        return tuple(name for name in (self.set4, self.set6) if name)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.fills and (self.mode != "observe" or self.mark):
+            raise ValueError("mode and mark belong to our own table: with set4 or set6 leave them")
+        return self
 
     @field_validator("port")
     @classmethod
@@ -198,6 +227,18 @@ class AllowlistSettings(Section):
     )
     max_entries: Count = Field(
         default=64, ge=1, le=10_000, description="A longer list is odd and changes nothing"
+    )
+    growth_limit: int = Field(
+        default=4,
+        ge=2,
+        le=1000,
+        description="A list this many times as long waits for a second answer",
+    )
+    turnover_limit: int = Field(
+        default=3,
+        ge=1,
+        le=32,
+        description="After so many exchanges of the whole list within one grace, one more waits",
     )
     also_allow: tuple[Annotated[Text, AfterValidator(_named_address)], ...] = Field(
         default=(), max_length=64, description='Own addresses, each written "name = address"'

@@ -201,6 +201,10 @@ VIOLATIONS = {
     "Trimming:": ("scheduler/trimming/verdict.py", "import scheduler.trimming.trimmer"),
     "The scheduler:": ("scheduler/recordings/session.py", "import scheduler.allowlist.plan"),
     "The allow-list:": ("scheduler/allowlist/addresses.py", "import scheduler.allowlist.plan"),
+    "nftables:": (
+        "scheduler/allowlist/targets/nftables/script.py",
+        "import scheduler.allowlist.targets.nftables.table",
+    ),
     "The recordings:": ("scheduler/recordings/session.py", "import scheduler.recordings.intake"),
     "No import cycles": (
         "agora_sidecar/emulator/pace.py",

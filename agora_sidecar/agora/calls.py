@@ -28,7 +28,8 @@ class Call:
     `repeatable`: even if it may have been received; a resource id too many is none that is started.
     `patient`: a host that was reached may use all the time there is, as asking another one after
     that is useless (a synchronous stop) or forbidden (start). `after` names what may be called
-    about only after the previous answer (the reference, `update`); empty: no matter.
+    about only after the previous answer (the reference, `update`); empty: no matter. `avoid` is the
+    host that is asked last, where another one's word is wanted.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Call:
     repeatable: bool = True
     patient: bool = False
     after: str = ""
+    avoid: str = ""
 
 
 def acquire(app_id: str, body: Mapping[str, Any]) -> Call:

@@ -139,6 +139,11 @@ class Client:
         """The address list's body as it came; /v1 and /v2 are both documented."""
         return (await self._ask(Call(calls.NCS_IP, "GET", path))).raw
 
+    async def address_list(self, path: str, *, avoid: str = "") -> tuple[str, bytes]:
+        """The same, with the host that answered; another one than `avoid` where there is one."""
+        answer = await self._ask(Call(calls.NCS_IP, "GET", path, avoid=avoid))
+        return answer.host, answer.raw
+
     async def forward(self, call: Call) -> Answer:
         """Carry somebody else's call, who waits for the answer; nothing of it is changed."""
         return await self._ask(call, Priority.FIRST)

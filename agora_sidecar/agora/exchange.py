@@ -123,7 +123,7 @@ class Exchange:
     async def _ask(self, call: Call, deadline: float, priority: Priority) -> Answer:
         loop = asyncio.get_running_loop()
         problem: ApiError | None = None
-        asked = self._hosts.order(self._clock.monotonic())
+        asked = self._hosts.order(self._clock.monotonic(), avoid=call.avoid)
         for url in asked:
             if problem is not None and loop.time() >= deadline:
                 break

@@ -19,12 +19,13 @@ class Hosts:
         self._first = 0
         self._left_home = 0.0
 
-    def order(self, now: float) -> tuple[str, ...]:
-        """The base URLs in the order in which a call that begins now asks them."""
+    def order(self, now: float, *, avoid: str = "") -> tuple[str, ...]:
+        """The base URLs in the order in which a call that begins now asks them; `avoid` last."""
         if now - self._left_home >= HOME_AFTER:
             self._first = 0
         others = (url for number, url in enumerate(self._urls) if number != self._first)
-        return (self._urls[self._first], *others) if self._urls else ()
+        asked = (self._urls[self._first], *others) if self._urls else ()
+        return tuple(sorted(asked, key=lambda url: host_name(url) == avoid)) if avoid else asked
 
     def settle(self, url: str, *, asked: Sequence[str], now: float) -> str | None:
         """Note that `url` answered a call that asked in this order.

@@ -16,6 +16,8 @@ Address = IPv4Address | IPv6Address
 
 ABSENCES = 3
 """Good polls in a row without an address before it retires: one odd answer removes nothing."""
+TURNOVERS = 32
+"""Exchanges of the whole list that are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +36,32 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Additions of an odd answer that wait for a second one, or for the operator, to agree.
+
+    `host` gave the answer first; `answers` counts those that agreed so far. `id` names it once.
+    """
+
+    id: str
+    addresses: tuple[Address, ...]
+    why: str
+    host: str
+    since: float
+    answers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Book:
-    """All admitted addresses; `revision` grows with every change of who is admitted and how."""
+    """All admitted addresses; `revision` grows with every change of who is admitted and how.
+
+    `turnovers` has an item for each exchange of the whole list: the seconds for which it counts.
+    """
 
     entries: Mapping[Address, Entry] = field(default_factory=lambda: MappingProxyType({}))
     revision: int = 0
     last_good_poll: float | None = None
+    turnovers: tuple[float, ...] = ()
+    held: Held | None = None
 
     @property
     def active(self) -> tuple[Address, ...]:
@@ -69,13 +91,23 @@ def observe(
         entries[address] = Entry(known.first_seen if known else now, now)
     for address in entries.keys() - set(listed) if whole else ():
         entries[address] = _missed(entries[address], grace=grace)
-    return _revised(book, entries, last_good_poll=now)
+    book = replace(book, last_good_poll=now)
+    if turned_over(book, listed):
+        book = replace(book, turnovers=(*book.turnovers, grace)[-TURNOVERS:])
+    return _revised(book, entries)
+
+
+def turned_over(book: Book, listed: Collection[Address]) -> bool:
+    """Whether this answer names nobody of those who are active: the vendor does so once a day."""
+    return bool(book.active) and not set(book.active) & set(listed)
 
 
 def pass_time(book: Book, seconds: float) -> Book:
     """The book after so many seconds; those whose grace is over are gone."""
-    if seconds <= 0 or not book.retiring:
+    if seconds <= 0 or not (book.retiring or book.turnovers):
         return book
+    counting = tuple(left - seconds for left in book.turnovers if left > seconds)
+    book = replace(book, turnovers=counting)
     entries = {}
     for address, entry in book.entries.items():
         left = entry.grace_left
@@ -83,7 +115,7 @@ def pass_time(book: Book, seconds: float) -> Book:
             entries[address] = entry
         elif left > seconds:
             entries[address] = replace(entry, grace_left=left - seconds)
-    return _revised(book, entries, last_good_poll=book.last_good_poll)
+    return _revised(book, entries)
 
 
 def make_room(book: Book, listed: Collection[Address], *, limit: int) -> Book:
@@ -101,7 +133,7 @@ def make_room(book: Book, listed: Collection[Address], *, limit: int) -> Book:
         key=lambda a: (_expendable(book.entries[a]), a.version, int(a)),
     )[:surplus]
     entries = {address: entry for address, entry in book.entries.items() if address not in gone}
-    return _revised(book, entries, last_good_poll=book.last_good_poll)
+    return _revised(book, entries)
 
 
 def _expendable(entry: Entry) -> tuple[bool, float, int]:
@@ -116,11 +148,16 @@ def _missed(entry: Entry, *, grace: float) -> Entry:
     return replace(entry, absences=absences, grace_left=left)
 
 
-def _revised(book: Book, entries: dict[Address, Entry], *, last_good_poll: float | None) -> Book:
+def restore(book: Book, earlier: Book) -> Book:
+    """The book with the addresses of an earlier one, as a new revision."""
+    return _revised(replace(book, held=None), dict(earlier.entries))
+
+
+def _revised(book: Book, entries: dict[Address, Entry]) -> Book:
     before = {address: entry.active for address, entry in book.entries.items()}
     after = {address: entry.active for address, entry in entries.items()}
     revision = book.revision + (before != after)
-    return Book(MappingProxyType(entries), revision, last_good_poll)
+    return replace(book, entries=MappingProxyType(entries), revision=revision)
 
 
 def in_order(addresses: Iterable[Address]) -> tuple[Address, ...]:

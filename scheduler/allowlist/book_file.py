@@ -16,11 +16,13 @@ from typing import Any
 import msgspec
 import structlog
 
-from scheduler.allowlist.addresses import Book, Entry, pass_time
+from scheduler.allowlist.addresses import Book, Entry, Held, pass_time
 
 log = structlog.get_logger()
 
 VERSION = 1
+REVISIONS = 64
+"""Earlier books that are kept, to go back to."""
 
 
 class BookFileError(Exception):
@@ -71,6 +73,37 @@ class BookFile:
         except OSError as error:
             raise BookFileError(f"{self.path}: {error.strerror}") from error
 
+    def keep(self, book: Book, *, now: float) -> None:
+        """Keep it under its revision as well, to go back to; the oldest ones go.
+
+        Raises:
+            BookFileError: it is not on disk.
+        """
+        BookFile(self._kept(book.revision)).save(book, now=now)
+        for path in self._all_kept()[:-REVISIONS]:
+            path.unlink(missing_ok=True)
+
+    def kept(self) -> list[int]:
+        """The revisions that can be gone back to, oldest first."""
+        return [int(path.name) for path in self._all_kept()]
+
+    def load_kept(self, revision: int) -> Book | None:
+        """The book of this revision as it was then, with the grace that was left."""
+        try:
+            return _read(self._kept(revision).read_bytes())[0]
+        except OSError:
+            return None
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            log.error("allowlist.book_damaged", path=str(self._kept(revision)), why=repr(error))
+            return None
+
+    def _kept(self, revision: int) -> Path:
+        return self.path.parent / "revisions" / f"{revision:09}"
+
+    def _all_kept(self) -> list[Path]:
+        found = (self.path.parent / "revisions").glob("[0-9]*")
+        return sorted(path for path in found if path.name.isdecimal())
+
     def _set_aside(self, why: str) -> None:
         aside = self.path.with_name(f"{self.path.name}.damaged")
         try:
@@ -86,6 +119,8 @@ def _written(book: Book, now: float) -> bytes:
         "written": now,
         "revision": book.revision,
         "lastGoodPoll": book.last_good_poll,
+        "turnovers": book.turnovers,
+        "held": _held(book.held),
         "entries": {
             str(address): [entry.first_seen, entry.last_seen, entry.absences, entry.grace_left]
             for address, entry in book.entries.items()
@@ -104,5 +139,25 @@ def _read(raw: bytes) -> tuple[Book, float]:
     if content["version"] != VERSION:
         raise ValueError(f"version {content['version']} is not {VERSION}")
     entries = {ip_address(text): Entry(*values) for text, values in content["entries"].items()}
-    book = Book(MappingProxyType(entries), content["revision"], content["lastGoodPoll"])
+    book = Book(
+        MappingProxyType(entries),
+        content["revision"],
+        content["lastGoodPoll"],
+        tuple(float(left) for left in content.get("turnovers", ())),
+        _unheld(content.get("held")),
+    )
     return book, float(content["written"])
+
+
+def _held(held: Held | None) -> list[Any] | None:
+    if held is None:
+        return None
+    addresses = [str(address) for address in held.addresses]
+    return [held.id, addresses, held.why, held.host, held.since, held.answers]
+
+
+def _unheld(values: list[Any] | None) -> Held | None:
+    if values is None:
+        return None
+    name, addresses, *rest = values
+    return Held(name, tuple(ip_address(text) for text in addresses), *rest)

@@ -1,11 +1,12 @@
 """The receiver's hints: an authentic delivery came from an unlisted address, so ask now.
 
 Only what is put on the stream after the start counts: at the start the list is asked for anyway. A
-hint is a reason to poll and nothing else: no address is ever taken from here.
+hint is a reason to poll and nothing else: no address is ever taken from here. On the same stream
+the receivers tell how many authentic deliveries came from whom: numbers, for a decision.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -17,7 +18,7 @@ from agora_sidecar.store import Redis, StoreError, store_errors
 
 log = structlog.get_logger()
 
-MIN_GAP = 60.0
+MIN_GAP = 5.0
 """Seconds between two calls; what is hinted at meanwhile is one call at its end."""
 BATCH = 200
 BLOCK = 1.0
@@ -27,8 +28,14 @@ RETRY = 1.0
 SHOWN = 8
 """Addresses that a log line names."""
 
-OnHint = Callable[[], Awaitable[None]]
-"""Asks for a poll at once."""
+VERDICTS = ("listed", "unlisted", "unknown")
+MOST = 10_000_000
+"""Deliveries that one entry may tell of."""
+
+OnHint = Callable[[Sequence[str]], Awaitable[None]]
+"""Asks for a poll at once, because of these addresses."""
+OnDeliveries = Callable[[Mapping[str, int]], None]
+"""Is told of authentic deliveries, by verdict: listed, unlisted, unknown."""
 
 
 class HintReader:
@@ -41,12 +48,14 @@ class HintReader:
         *,
         on_hint: OnHint,
         clock: Clock,
+        on_deliveries: OnDeliveries = lambda _: None,
         min_gap: float = MIN_GAP,
         block: float = BLOCK,
     ) -> None:
         self._store = store
         self._key = keys.hints
         self._on_hint = on_hint
+        self._on_deliveries = on_deliveries
         self._clock = clock
         self._min_gap = min_gap
         self._block = block
@@ -85,10 +94,11 @@ class HintReader:
         early = self._called_at is not None and now - self._called_at < self._min_gap
         if not self._hints or early:
             return
-        log.info("allowlist.hint", hints=self._hints, addresses=list(self._addresses))
+        addresses = list(self._addresses)
+        log.info("allowlist.hint", hints=self._hints, addresses=addresses)
         # before the call: one that fails is not repeated at once
         self._called_at, self._hints, self._addresses = now, 0, {}
-        await self._on_hint()
+        await self._on_hint(addresses)
 
     async def _read(self) -> None:
         if self._position is None:
@@ -102,9 +112,15 @@ class HintReader:
             return
         for entry_id, fields in reply[0][1]:
             self._position = _text(entry_id)
-            self._hints += 1
-            if len(self._addresses) < SHOWN:
-                self._addresses[_text(fields.get(b"address", b""))[:45]] = None
+            self._take(fields)
+
+    def _take(self, fields: Mapping[bytes, bytes]) -> None:
+        if fields.get(b"kind") == b"deliveries":
+            self._on_deliveries(_counts(fields))
+            return
+        self._hints += 1
+        if len(self._addresses) < SHOWN:
+            self._addresses[_text(fields.get(b"address", b""))[:45]] = None
 
     async def _heal(self, position: str) -> None:
         """A store that came back empty starts new ids, which may be lower: all there is is new."""
@@ -145,6 +161,11 @@ class HintReader:
 def _order(stream_id: str) -> tuple[int, int]:
     ms, _, number = stream_id.partition("-")
     return int(ms), int(number or 0)
+
+
+def _counts(fields: Mapping[bytes, bytes]) -> dict[str, int]:
+    texts = {verdict: _text(fields.get(verdict.encode(), b"0"))[:20] for verdict in VERDICTS}
+    return {name: min(int(text), MOST) for name, text in texts.items() if text.isdecimal()}
 
 
 def _text(value: bytes | str) -> str:

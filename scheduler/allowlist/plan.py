@@ -42,15 +42,19 @@ class Plan:
         """Twelve hexadecimal digits, the same for the same change."""
         return sha256(str(self).encode()).hexdigest()[:12]
 
+    def changes(self) -> dict[str, list[str]]:
+        """Who comes, who leaves and how, as text."""
+        return {
+            "add": [str(address) for address in self.add],
+            "retire": [str(address) for address in self.retire],
+            "restore": [str(address) for address in self.restore],
+            "remove": [str(address) for address in self.remove],
+        }
+
     def __str__(self) -> str:
         """One line for each change, readable."""
         lines = [f"{self.target}:"]
-        for verb, addresses in (
-            ("add", self.add),
-            ("retire", self.retire),
-            ("restore", self.restore),
-            ("remove", self.remove),
-        ):
+        for verb, addresses in self.changes().items():
             lines += [f"  {verb} {address}" for address in addresses]
         if self.reshape:
             lines.append(f"  {self.reshape}")

@@ -16,8 +16,8 @@ from agora_sidecar.agora.errors import AddressListError, ApiError
 class Asks(Protocol):
     """Who asks Agora."""
 
-    async def ncs_ip(self, path: str) -> bytes:
-        """The body of a 200; raises ApiError."""
+    async def address_list(self, path: str, *, avoid: str = "") -> tuple[str, bytes]:
+        """Host and body of a 200, of another host than `avoid` if it can be; raises ApiError."""
         ...
 
 
@@ -28,6 +28,7 @@ class Answer:
     values: tuple[Any, ...]
     paths: tuple[str, ...]
     digest: str
+    host: str = ""
 
 
 class Source:
@@ -38,8 +39,8 @@ class Source:
         self._paths = tuple(paths)
         self._use_all = use_all
 
-    async def ask(self) -> Answer:
-        """What the vendor says now.
+    async def ask(self, *, avoid: str = "") -> Answer:
+        """What the vendor says now; another host than `avoid` where there is one.
 
         Raises:
             AddressListError: no usable answer; with `use_all`, not from every path.
@@ -47,10 +48,11 @@ class Source:
         values: tuple[Any, ...] = ()
         bodies: list[bytes] = []
         answered: list[str] = []
+        host = ""
         problem: AddressListError | None = None
         for path in self._paths:
             try:
-                body = await self._client.ncs_ip(path)
+                host, body = await self._client.address_list(path, avoid=avoid)
                 values += read_hosts(body)
             except ApiError as error:
                 problem = problem or AddressListError("unreachable", str(error))
@@ -63,4 +65,4 @@ class Source:
                     break
         if problem and (self._use_all or not answered):
             raise problem
-        return Answer(values, tuple(answered), sha256(b"\n".join(bodies)).hexdigest())
+        return Answer(values, tuple(answered), sha256(b"\n".join(bodies)).hexdigest(), host)

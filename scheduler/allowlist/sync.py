@@ -1,294 +1,240 @@
-"""The loop body: ask, judge, remember; then for each target read, plan, guard, apply, read back.
+"""The loop body: ask, judge, remember, then bring the targets in line; and what others ask of it.
 
 A poll that fails changes nothing and is repeated soon. Targets are brought in line after every
-poll, good or not: grace goes on, and what somebody else changed is put right. A target that fails
-does not keep the others from theirs.
+poll, good or not: grace goes on, and what somebody else changed is put right. While it is frozen,
+polls go on and targets are only looked at.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
 
 from agora_sidecar.agora.errors import AddressListError
 from agora_sidecar.process.clock import Clock
-from scheduler.allowlist.addresses import Address, Book, in_order, make_room, observe, pass_time
+from scheduler.allowlist.addresses import Address
+from scheduler.allowlist.alarm import LEVELS, alarm
+from scheduler.allowlist.applier import Applier, Goal
 from scheduler.allowlist.audit import Audit
-from scheduler.allowlist.book_file import BookFile, BookFileError
-from scheduler.allowlist.guard import GuardError, Judged, check, judge, why_refused
+from scheduler.allowlist.guard import judge
+from scheduler.allowlist.keeper import Keeper
 from scheduler.allowlist.metrics import AllowlistMetrics
-from scheduler.allowlist.plan import Plan, Wish, expressible, plan
-from scheduler.allowlist.report import Outcome, describe, describe_target
+from scheduler.allowlist.orders import Orders
+from scheduler.allowlist.readiness import Evidence, against_enforcing
+from scheduler.allowlist.report import Outcome, describe
+from scheduler.allowlist.sightings import Sightings
 from scheduler.allowlist.source import Source
-from scheduler.allowlist.targets import Permit, Target, TargetError
+from scheduler.allowlist.targets import Target
 
 log = structlog.get_logger()
 
 FIRST_RETRY = 15.0
 """Seconds after a failure; doubled with each further one in a row, up to the usual interval."""
-NO_LIST = "no list is known yet"
+FIRST_RETRY_PART = 0.25
+"""Of the usual interval, which is shorter than that in tests and in the demo."""
 
 Publish = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What is admitted and for how long; `grace` and `poll_interval` in seconds."""
-
-    grace: float
-    poll_interval: float
-    max_entries: int
-    accept_reserved: bool
-    also_allow: Mapping[str, Address]
-
-    @property
-    def limit(self) -> int:
-        """Addresses that targets are made for: a list, and as many that are leaving."""
-        return 2 * self.max_entries
-
-
 class Sync:
-    """Keeps the book and brings the targets in line with it."""
+    """Polls, and brings the targets in line with the book."""
 
     def __init__(
         self,
         *,
         source: Source,
-        targets: Sequence[Target],
-        rules: Rules,
-        book_file: BookFile,
+        keeper: Keeper,
+        applier: Applier,
+        orders: Orders,
+        sightings: Sightings,
         audit: Audit,
         clock: Clock,
         metrics: AllowlistMetrics,
         publish: Publish | None = None,
     ) -> None:
+        self.keeper = keeper
+        self.applier = applier
+        self.orders = orders
+        self.sightings = sightings
+        self.audit = audit
         self._source = source
-        self._targets = tuple(targets)
-        self._rules = rules
-        self._file = book_file
-        self._audit = audit
         self._clock = clock
-        self._metrics = metrics
+        self.metrics = metrics
         self._publish = publish
-        self._book: Book | None = None
-        self._aged_at = clock.monotonic()
         self._failures = self._rounds = 0
-        self._outcomes: dict[str, Outcome] = {}
-        self._counted: dict[str, dict[str, int]] = {}
+        self._causes: dict[str, None] = {}
+        self._alarm = ""
 
-    async def apply_last_known_good(self, cause: str = "start") -> None:
-        """Bring the targets in line with what is on disk, before anything is asked."""
-        if not self._aged().entries:
-            await self._adopt()
-        if self._aged().entries:
-            await self._apply(cause=cause)
+    async def apply_last_known_good(
+        self, cause: str = "start", *, which: Callable[[Target], bool] = lambda _: True
+    ) -> None:
+        """Bring these targets in line with what is on disk, before anything is asked."""
+        await self.take_up()
+        await self.bring_in_line(cause=cause, which=which)
+
+    async def take_up(self) -> bool:
+        """Have a list: the one on disk, else whom the targets admit; whether there is one."""
+        if not self.keeper.book.entries:
+            await self.keeper.adopt(await self.applier.admitted())
+        return bool(self.keeper.book.entries)
+
+    def ask(self, cause: str) -> None:
+        """The next poll has this reason besides its own."""
+        self._causes[cause] = None
 
     async def run_once(self, cause: str = "schedule") -> float | None:
         """Poll and apply; returns the seconds to the next poll if it should come earlier."""
-        polled = await self._poll(cause)
-        if self._aged().entries:
-            await self._save()
-            await self._apply(cause=cause)
-        if self._publish is not None:
-            await self._publish(self.snapshot())
+        causes, self._causes = self._causes or {cause: None}, {}
+        polled = await self._poll("+".join(causes))
+        if self.keeper.book.entries:
+            await self.keeper.save()
+            await self.bring_in_line(cause="+".join(causes))
+        self.sightings.save()
         self._failures = 0 if polled else self._failures + 1
-        applied = all(self._in_sync(target) for target in self._targets)
-        self._rounds = 0 if polled and applied else self._rounds + 1
+        held = self.keeper.book.held is not None
+        well = polled and not held and not self.out_of_sync
+        self._rounds = 0 if well else self._rounds + 1
+        self.watch_age()
+        await self.publish()
         return self._next_round()
+
+    async def bring_in_line(
+        self, *, cause: str, which: Callable[[Target], bool] = lambda _: True
+    ) -> list[Outcome]:
+        """Let the targets have what the book says; while frozen, only look."""
+        found: list[Outcome] = []
+        if self.orders.frozen:
+            await self.applier.look(self.goal())
+        elif self.keeper.book.entries:
+            found = await self.applier.apply(self.goal, cause=cause, which=which)
+        self._measure()
+        return found
 
     async def plans(self) -> list[Outcome]:
         """What each target lacks now; changes nothing. Without a list nobody can tell."""
-        if not self._aged().entries:
-            return [Outcome(target.name, None, NO_LIST) for target in self._targets]
-        return [await self._planned(target) for target in self._targets]
+        return await self.applier.plans(self.goal())
 
-    async def uninstall(self) -> None:
-        """Take away what is ours from every target. Raises TargetError."""
-        for target in self._targets:
-            await target.uninstall()
+    async def publish(self) -> None:
+        """Tell readers."""
+        if self._publish is not None:
+            await self._publish(self.snapshot())
+
+    def goal(self) -> Goal:
+        """What targets are to be brought to now."""
+        return Goal(self.keeper.book, self.orders.open_left)
+
+    def watch_age(self) -> str:
+        """late, stale, critical or nothing; said in the log when it becomes another."""
+        level = self._level()
+        self.metrics.alarm.set(LEVELS[level])
+        if LEVELS[level] > LEVELS[self._alarm]:
+            log.error("allowlist.list_old", level=level, age=self._age(), failed=self._failures)
+        elif self._alarm and not level:
+            log.info("allowlist.list_fresh", after=self._alarm)
+        self._alarm = level
+        return level
+
+    @property
+    def out_of_sync(self) -> list[str]:
+        """Names of the targets that are not as they should be, as far as is known."""
+        return [name for name, outcome in self.applier.outcomes.items() if outcome.problem]
+
+    @property
+    def failures(self) -> int:
+        """Polls in a row that failed."""
+        return self._failures
 
     def snapshot(self) -> dict[str, Any]:
-        """The list, its age and the targets, for `/status` and the commands."""
-        return describe(
-            self._aged(),
+        """The list, its age, the targets and what was seen, for `/status` and the commands."""
+        standing = self.orders.standing
+        shown = describe(
+            self.keeper.book,
             now=self._clock.now(),
             failed_polls=self._failures,
-            also_allow=self._rules.also_allow,
-            targets=[
-                describe_target(target, self._outcomes.get(target.name), self._counted)
-                for target in self._targets
-            ],
+            also_allow=self.keeper.rules.also_allow,
+            packets=self.applier.packets,
+            targets=self.applier.targets,
+            outcomes=self.applier.outcomes,
+            counted=self.applier.counted,
         )
+        reasons = self.against_enforcing()
+        return shown | {
+            "alarm": self._level(),
+            "frozen": None
+            if standing.frozen_at is None
+            else {"since": standing.frozen_at, "until": standing.frozen_until, "why": standing.why},
+            "openUntil": standing.open_until,
+            "decisions": self.audit.recent(),
+            **self.sightings.shown(),
+            "enforcing": {"safe": not reasons, "against": reasons},
+        }
 
-    def _aged(self) -> Book:
-        """The book as of now; grace passes by the monotonic clock: a jump of dates costs none."""
-        monotonic = self._clock.monotonic()
-        if self._book is None:
-            self._book = self._file.load(now=self._clock.now())
-        else:
-            self._book = pass_time(self._book, monotonic - self._aged_at)
-        self._aged_at = monotonic
-        return self._book
-
-    def _wish(self, target: Target) -> Wish:
-        book = self._aged()
-        own = dict.fromkeys(self._rules.also_allow.values())
-        wish = {**dict.fromkeys(book.active), **book.retiring, **own}
-        return expressible(wish, timed=target.timed)
-
-    def _in_sync(self, target: Target) -> bool:
-        outcome = self._outcomes.get(target.name)
-        return outcome is None or not outcome.problem
-
-    def _next_round(self) -> float | None:
-        """Soon after a failure, slower with each in a row; in time for the end of a grace."""
-        usual = self._rules.poll_interval
-        soon = [left for left in self._aged().retiring.values() if left < usual]
-        if self._rounds:
-            soon.append(min(FIRST_RETRY * 2.0 ** min(self._rounds - 1, 20), usual))
-        return min(soon, default=None)
-
-    async def _adopt(self) -> None:
-        """Without a book, who is admitted now stays so until good polls say otherwise."""
-        found: set[Address] = set()
-        for target in self._targets:
-            with suppress(TargetError):  # said when it is to be applied
-                current = await target.read()
-                if current and current.form == target.form:
-                    found |= current.admitted.keys()
-        reserved, own = self._rules.accept_reserved, self._rules.also_allow.values()
-        found = {a for a in found if not why_refused(str(a), accept_reserved=reserved)} - set(own)
-        if found:
-            now = self._clock.now()
-            book = observe(self._aged(), found, now=now, grace=self._rules.grace)
-            book = make_room(book, (), limit=self._rules.limit)
-            self._book = replace(book, last_good_poll=None)
-            log.warning("allowlist.adopted", addresses=[str(a) for a in in_order(found)])
-            await self._save()
+    def against_enforcing(self, findings: tuple[str, ...] = ()) -> list[str]:
+        """Every reason not to enforce yet; `findings` are what was found besides."""
+        seen, book = self.sightings.seen, self.keeper.book
+        evidence = Evidence(
+            observed=self._clock.now() - seen.since,
+            rotations=seen.rotations,
+            deliveries=self.sightings.deliveries(),
+            authentic=[text for text, source in seen.sources.items() if source.authentic],
+            alarm=self._level(),
+            out_of_sync=self.out_of_sync,
+            held=book.held is not None,
+            findings=findings,
+        )
+        return against_enforcing(evidence)
 
     async def _poll(self, cause: str) -> bool:
-        now = self._clock.now()
+        rules, held = self.keeper.rules, self.keeper.book.held
         try:
-            answer = await self._source.ask()
+            answer = await self._source.ask(avoid=held.host if held else "")
             judged = judge(
                 answer.values,
-                max_entries=self._rules.max_entries,
-                accept_reserved=self._rules.accept_reserved,
+                max_entries=rules.max_entries,
+                accept_reserved=rules.accept_reserved,
             )
         except AddressListError as error:
             self._failed(error, cause)
             return False
-        self._learn(judged, cause=cause, digest=answer.digest, now=now)
+        active = set(self.keeper.book.active)
+        new = self.keeper.learn(judged, answer, cause=cause)
+        if new and active - set(judged.addresses):
+            self.sightings.rotated()
+        self._arrived(new)
         return True
 
+    def _arrived(self, new: list[Address]) -> None:
+        if not self.orders.frozen:
+            self.sightings.listed(new)
+
     def _failed(self, error: AddressListError, cause: str) -> None:
-        self._metrics.polls.labels(error.reason).inc()
+        self.metrics.polls.labels(error.reason).inc()
         now = self._clock.now()
-        self._audit.write("poll", now, cause=cause, result=error.reason, detail=error.detail)
+        self.audit.write("poll", now, cause=cause, result=error.reason, detail=error.detail)
         log.warning("allowlist.poll_failed", cause=cause, reason=error.reason, detail=error.detail)
 
-    def _learn(self, judged: Judged, *, cause: str, digest: str, now: float) -> None:
-        before = self._aged()
-        listed, whole = judged.addresses, not judged.rejected
-        seen = observe(before, listed, now=now, grace=self._rules.grace, whole=whole)
-        book = make_room(seen, listed, limit=self._rules.limit)
-        if evicted := seen.entries.keys() - book.entries.keys():
-            # Before its time: max_entries is too small for how the vendor rotates
-            log.warning("allowlist.evicted", addresses=[str(a) for a in in_order(evicted)])
-        new = [str(a) for a in book.entries if a not in before.entries]
-        if before.active and not set(before.active) & set(listed):
-            log.info("allowlist.full_rotation", before=[str(a) for a in before.active], new=new)
-        self._book = book
-        for value, reason in judged.rejected:
-            self._metrics.rejected.labels(reason).inc()
-            log.warning("allowlist.entry_rejected", value=value, reason=reason)
-        self._metrics.polls.labels("ok").inc()
-        self._audit.write(
-            "poll",
-            now,
-            cause=cause,
-            result="ok",
-            digest=digest,
-            accepted=[str(a) for a in listed],
-            rejected=[list(pair) for pair in judged.rejected],
-        )
-        log.info("allowlist.polled", cause=cause, listed=len(listed), new=new)
+    def _next_round(self) -> float | None:
+        """Soon after a failure, slower with each in a row; in time for the end of a grace."""
+        usual = self.keeper.rules.poll_interval
+        soon = [left for left in self.keeper.book.retiring.values() if left < usual]
+        if self._rounds:
+            first = min(FIRST_RETRY, usual * FIRST_RETRY_PART)
+            soon.append(min(first * 2.0 ** min(self._rounds - 1, 20), usual))
+        return min(soon, default=None)
 
-    async def _save(self) -> None:
-        try:
-            await asyncio.to_thread(self._file.save, self._aged(), now=self._clock.now())
-        except BookFileError as error:  # those who are to be admitted are admitted all the same
-            log.error("allowlist.book_not_saved", why=str(error))
+    def _age(self) -> float | None:
+        good = self.keeper.book.last_good_poll
+        return None if good is None else max(0.0, self._clock.now() - good)
 
-    async def _apply(self, *, cause: str) -> None:
-        book = self._aged()
-        for target in self._targets:
-            outcome = await self._brought_in_line(target, cause=cause)
-            self._outcomes[target.name] = outcome
-            self._metrics.in_sync.labels(target.name).set(not outcome.problem)
-        self._metrics.revision.set(book.revision)
-        self._metrics.last_good_poll.set(book.last_good_poll or 0)
-        self._metrics.entries.labels("active").set(len(book.active))
-        self._metrics.entries.labels("retiring").set(len(book.retiring))
+    def _level(self) -> str:
+        return alarm(self._age(), interval=self.keeper.rules.poll_interval)
 
-    async def _planned(self, target: Target) -> Outcome:
-        wish = self._wish(target)
-        try:
-            current = await target.read()
-        except TargetError as error:
-            return Outcome(target.name, None, error.why)
-        return Outcome(target.name, plan(target.name, current, wish, form=target.form))
-
-    async def _brought_in_line(self, target: Target, *, cause: str) -> Outcome:
-        outcome = await self._planned(target)
-        if outcome.plan is None:
-            self._note(outcome, cause, result="failed")
-            return outcome
-        try:
-            if not outcome.plan.empty:
-                outcome = await self._changed(target, outcome.plan, cause=cause)
-            await self._count(target)
-        except GuardError as error:
-            outcome = Outcome(target.name, outcome.plan, str(error))
-            self._note(outcome, cause, result="refused")
-        except TargetError as error:
-            outcome = Outcome(target.name, outcome.plan, error.why)
-            self._note(outcome, cause, result="failed")
-        return outcome
-
-    async def _changed(self, target: Target, change: Plan, *, cause: str) -> Outcome:
-        book = self._aged()
-        check(book.active, book.retiring, limit=self._rules.limit)
-        wish = self._wish(target)
-        await target.apply(wish, Permit(change.id))
-        left = plan(target.name, await target.read(), wish, form=target.form)
-        problem = "" if left.empty else f"read back with a difference: {left}"
-        outcome = Outcome(target.name, change, problem)
-        self._note(outcome, cause, result="failed" if problem else "ok")
-        return outcome
-
-    def _note(self, outcome: Outcome, cause: str, *, result: str) -> None:
-        change = outcome.plan
-        facts: dict[str, Any] = {"target": outcome.target, "cause": cause, "result": result}
-        if change is not None:
-            facts |= {
-                "plan": change.id,
-                "add": [str(a) for a in change.add],
-                "retire": [str(a) for a in change.retire],
-                "restore": [str(a) for a in change.restore],
-                "remove": [str(a) for a in change.remove],
-            }
-        self._metrics.applied.labels(outcome.target, result).inc()
-        self._audit.write("plan", self._clock.now(), problem=outcome.problem, **facts)
-        if outcome.problem:
-            log.error("allowlist.not_applied", why=outcome.problem, **facts)
-        else:
-            log.info("allowlist.applied", **facts)
-
-    async def _count(self, target: Target) -> None:
-        self._counted[target.name] = counted = await target.counted()
-        for kind, number in counted.items():
-            self._metrics.packets.labels(target.name, kind).set(number)
+    def _measure(self) -> None:
+        book = self.keeper.book
+        self.metrics.revision.set(book.revision)
+        self.metrics.last_good_poll.set(book.last_good_poll or 0)
+        self.metrics.entries.labels("active").set(len(book.active))
+        self.metrics.entries.labels("retiring").set(len(book.retiring))
+        self.metrics.held.set(len(book.held.addresses) if book.held else 0)
+        self.metrics.frozen.set(self.orders.frozen)
+        self.metrics.open_seconds.set(self.orders.open_left)

@@ -6,18 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner, Result
 
 from agora_sidecar.cli.allowlist import app
-from agora_sidecar.process.clock import SystemClock
-from scheduler.allowlist.audit import Audit
-from scheduler.allowlist.book_file import BookFile
-from scheduler.allowlist.metrics import AllowlistMetrics
-from scheduler.allowlist.source import Source
-from scheduler.allowlist.sync import Rules, Sync
 from scheduler.allowlist.targets.file import FileTarget
 from tests.fakes.address_list import AddressList
+from tests.fakes.syncs import rules, sync_of
 
 A, B, GONE = "101.36.1.1", "101.36.1.2", "101.36.1.3"
 
@@ -41,20 +35,11 @@ path = "{self.list}"
         )
 
     def poll(self, *addresses: str, times: int = 1) -> None:
-        sync = Sync(
-            source=Source(AddressList(*addresses), paths=("/v1/ncs/ip",)),
-            targets=[FileTarget(self.list, form="plain")],
-            rules=Rules(
-                grace=600.0,
-                poll_interval=7200.0,
-                max_entries=64,
-                accept_reserved=False,
-                also_allow={},
-            ),
-            book_file=BookFile(self.data / "allowlist" / "book"),
-            audit=Audit(self.data / "allowlist" / "audit.jsonl"),
-            clock=SystemClock(),
-            metrics=AllowlistMetrics(CollectorRegistry()),
+        sync = sync_of(
+            self.data / "allowlist",
+            AddressList(*addresses),
+            FileTarget(self.list, form="plain"),
+            rules=rules(grace=600.0, max_entries=64),
         )
 
         async def work() -> None:
@@ -96,7 +81,9 @@ def test_plan_prints_what_is_to_do_changes_nothing_and_exits_2(machine: Machine)
     result = machine.run("plan")
 
     assert result.exit_code == 2
-    assert result.stdout.splitlines() == [f"file:{machine.list}:", "  add 9.9.9.9"]
+    first, add, name = result.stdout.splitlines()
+    assert [first, add] == [f"file:{machine.list}:", "  add 9.9.9.9"]
+    assert name == f"  plan {machine.json('plan')[0]['id']}"
     assert machine.list.read_text() == before
     assert machine.json("plan")[0]["add"] == ["9.9.9.9"]
 
@@ -114,9 +101,11 @@ def test_history_has_polls_and_changes_with_their_cause(machine: Machine) -> Non
     machine.run("apply")
 
     records = machine.json("history")
-    assert [record["kind"] for record in records] == ["poll", "plan", *["poll"] * 3, "plan"]
-    assert records[-1]["cause"] == "manual"
-    assert records[-1]["add"] == ["9.9.9.9"]
+    kinds = ["poll", "plan", *["poll"] * 3, "plan", "order"]
+    assert [record["kind"] for record in records] == kinds
+    assert records[-2]["cause"] == "manual"
+    assert records[-2]["add"] == ["9.9.9.9"]
+    assert records[-1]["order"] == "apply"
     assert len(machine.run("history", "--last", "2").stdout.splitlines()) == 2
 
 

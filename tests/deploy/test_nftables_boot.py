@@ -15,7 +15,7 @@ BEGIN = """
 import asyncio, subprocess, sys
 from ipaddress import ip_address
 from pathlib import Path
-from scheduler.allowlist.targets.nftables import NftablesTarget
+from scheduler.allowlist.targets.nftables.table import NftablesTarget
 
 boot, save, folder, port = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 A, B, C = map(ip_address, ("101.36.1.1", "101.36.1.2", "2606:4700::1"))

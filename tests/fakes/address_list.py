@@ -8,7 +8,8 @@ from agora_sidecar.agora.errors import RetryLaterError
 class AddressList:
     """Satisfies what the source asks; answers per path, an exception is raised."""
 
-    def __init__(self, *addresses: str) -> None:
+    def __init__(self, *addresses: str, hosts: tuple[str, ...] = ("one",)) -> None:
+        self.hosts = hosts
         self.asked: list[str] = []
         self.bodies: dict[str, bytes | Exception] = {}
         self.say(*addresses)
@@ -23,9 +24,9 @@ class AddressList:
     def fail(self) -> None:
         self.default = RetryLaterError("ncs_ip", reason="told to fail")
 
-    async def ncs_ip(self, path: str) -> bytes:
+    async def address_list(self, path: str, *, avoid: str = "") -> tuple[str, bytes]:
         self.asked.append(path)
         body = self.bodies.get(path, self.default)
         if isinstance(body, Exception):
             raise body
-        return body
+        return next((host for host in self.hosts if host != avoid), self.hosts[0]), body

@@ -8,7 +8,8 @@ import pytest
 
 from scheduler.allowlist.plan import plan
 from scheduler.allowlist.targets import Target, TargetError
-from scheduler.allowlist.targets.nftables import NftablesTarget
+from scheduler.allowlist.targets.nftables.script import Port, table_script
+from scheduler.allowlist.targets.nftables.table import NftablesTarget
 from tests.scheduler.allowlist.contract import TargetContract
 
 PORT = 18080
@@ -299,11 +300,10 @@ async def test_a_redirect_does_not_bypass_the_list(server: None) -> None:
 
 
 def test_every_rule_begins_with_the_match_of_its_port() -> None:
-    for mode in ("observe", "enforce"):
-        script = target(mode).script({ip_address(LISTED): None}, rules=True)
-        rules = [line for line in script.splitlines() if line.startswith("add rule")]
+    for mode, mark in (("observe", 0), ("enforce", 0xA60)):
+        lines = table_script(Port(PORT, mode, 8, mark), rules=True)
+        rules = [line for line in lines if line.startswith("add rule")]
         match = f"add rule inet agora_sidecar port_{PORT} meta l4proto tcp ct original proto-dst {PORT} "
-        assert len(rules) == 6
+        assert len(rules) == 9
         assert all(rule.startswith(match) for rule in rules)
-        assert "delete" not in script
-        assert "flush ruleset" not in script
+        assert not any("delete" in line or "flush ruleset" in line for line in lines)

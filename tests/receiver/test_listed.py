@@ -64,7 +64,16 @@ async def test_what_the_scheduler_publishes_is_understood_retiring_addresses_inc
     book = observe(Book(), [VENDOR, LEAVING], now=1.0, grace=60.0)
     for poll in range(3):
         book = observe(book, [VENDOR], now=2.0 + poll, grace=60.0)
-    snapshot = describe(book, now=9.0, failed_polls=0, also_allow={}, targets=[])
+    snapshot = describe(
+        book,
+        now=9.0,
+        failed_polls=0,
+        also_allow={},
+        packets={},
+        targets=[],
+        outcomes={},
+        counted={},
+    )
     await publisher(redis, KEYS)(snapshot)
     await listed.refresh()
 

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class Poll:
         self.asked = 0
         self.fail_with: Exception | None = None
 
-    async def __call__(self) -> None:
+    async def __call__(self, addresses: Sequence[str]) -> None:
         self.asked += 1
         if self.fail_with is not None:
             raise self.fail_with

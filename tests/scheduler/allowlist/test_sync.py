@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from scheduler.allowlist.applier import NO_LIST
 from scheduler.allowlist.audit import Audit
-from scheduler.allowlist.book_file import BookFile
-from scheduler.allowlist.metrics import AllowlistMetrics
-from scheduler.allowlist.source import Source
-from scheduler.allowlist.sync import NO_LIST, Rules, Sync
+from scheduler.allowlist.holding import Oddities
+from scheduler.allowlist.sync import Sync
 from tests.fakes.address_list import AddressList
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_target import MemoryTarget
+from tests.fakes.syncs import rules, sync_of
 
 A, B, C = "8.8.8.1", "8.8.8.2", "8.8.8.3"
 INTERVAL = 7200.0
@@ -35,26 +35,20 @@ class World:
         self.own = {"probe": ip_address("9.9.9.9")}
         self.sync = self.start()
 
-    def start(self) -> Sync:
+    def start(self, **changed: Any) -> Sync:
         self.registry = CollectorRegistry()
 
         async def publish(snapshot: dict[str, Any]) -> None:
             self.published.append(snapshot)
 
-        self.sync = Sync(
-            source=Source(self.list, paths=("/v1/ncs/ip",)),
-            targets=[self.target, self.other],
-            rules=Rules(
-                grace=1000.0,
-                poll_interval=INTERVAL,
-                max_entries=8,
-                accept_reserved=False,
-                also_allow=self.own,
-            ),
-            book_file=BookFile(self.folder / "book"),
-            audit=Audit(self.folder / "audit.jsonl"),
+        self.sync = sync_of(
+            self.folder,
+            self.list,
+            self.target,
+            self.other,
+            rules=rules(also_allow=self.own, **changed),
             clock=self.clock,
-            metrics=AllowlistMetrics(self.registry),
+            registry=self.registry,
             publish=publish,
         )
         return self.sync
@@ -254,7 +248,8 @@ async def test_a_target_that_keeps_no_time_is_in_sync_all_through_a_grace(world:
 
 
 async def test_a_list_that_fits_is_admitted_however_fast_it_rotates(world: World) -> None:
-    """Three full turnovers within the grace of the first, each as long as a list may be."""
+    """Full turnovers within the grace of the first, each as long as a list may be."""
+    world.start(oddities=Oddities(turnovers=32))
     for turn in range(6):
         listed = {f"8.8.{turn}.{n}" for n in range(8)}
         world.list.say(*listed)
