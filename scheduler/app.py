@@ -77,8 +77,7 @@ async def run(
     async with AsyncExitStack() as stack:
         ground = _Ground(redis, stream, agora, clock=clock)
         stack.push_async_callback(ground.close)
-        sync = _sync(ground, allowlist, data_dir)
-        loops = _loops(ground, recordings)
+        sync, loops = _sync(ground, allowlist, data_dir), _loops(ground, recordings)
         # The firewall first: it must not wait for anybody
         await sync.apply_last_known_good(which=lambda target: not target.shared)
         await first_look(ground.watch)
