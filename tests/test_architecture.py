@@ -196,6 +196,10 @@ VIOLATIONS = {
         "import agora_sidecar.emulator.studio.rules",
     ),
     "What the emulated vendor does": ("agora_sidecar/emulator/studio/task.py", "import time"),
+    "Bodies of requests": (
+        "agora_sidecar/agora/requests/rules.py",
+        "import agora_sidecar.agora.requests.bodies",
+    ),
     "The receiver:": ("receiver/webhook.py", "import receiver.settings"),
     "The spool:": ("receiver/spool/row.py", "import receiver.spool.drain"),
     "Trimming:": ("scheduler/trimming/verdict.py", "import scheduler.trimming.trimmer"),

@@ -64,21 +64,13 @@ def query(recording: Recording) -> Call:
     return Call(QUERY, "GET", task_path(QUERY, recording))
 
 
-def update(name: str, recording: Recording, client_request: Mapping[str, Any]) -> Call:
-    """`update` or `updateLayout` of a task."""
-    body = content(name, body_of(recording, client_request))
-    return Call(name, "POST", task_path(name, recording), body, after=recording.sid)
-
-
-def stop(recording: Recording, *, async_stop: bool) -> Call:
-    """A task shall end."""
-    body = content(STOP, body_of(recording, {"async_stop": async_stop}))
-    return Call(STOP, "POST", task_path(STOP, recording), body, patient=not async_stop)
-
-
-def body_of(recording: Recording, client_request: Mapping[str, Any]) -> dict[str, Any]:
-    """The frame of a body about a task."""
-    return {"cname": recording.cname, "uid": recording.uid, "clientRequest": client_request}
+def about(
+    name: str, recording: Recording, body: Mapping[str, Any], *, patient: bool = False
+) -> Call:
+    """`update`, `updateLayout` or `stop` of a task; the first two one after the other."""
+    after = "" if name == STOP else recording.sid
+    sent = content(name, body)
+    return Call(name, "POST", task_path(name, recording), sent, patient=patient, after=after)
 
 
 def content(name: str, body: Mapping[str, Any]) -> bytes:

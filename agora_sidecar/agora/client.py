@@ -1,6 +1,6 @@
 """The REST API of one account as methods: a value or an error sorted by what to do.
 
-Usable without the rest of the sidecar:
+Usable without the rest of the sidecar (the typed requests are in `agora_sidecar.agora.requests`):
 
     async with Client(customer_id="…", customer_secret="…") as agora:
         resource_id = await agora.acquire("app id", cname="room", uid="1", client_request={})
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from agora_sidecar.agora import calls
 from agora_sidecar.agora.budget import BudgetState, Priority
 from agora_sidecar.agora.calls import Call
+from agora_sidecar.agora.errors import InvalidRequestError
 from agora_sidecar.agora.exchange import Answer, Exchange
 from agora_sidecar.agora.recordings import Recording
 from agora_sidecar.agora.replies import (
@@ -22,10 +23,15 @@ from agora_sidecar.agora.replies import (
     read_query,
     read_stop,
 )
+from agora_sidecar.agora.requests import as_json, check, spelled
+from agora_sidecar.agora.requests.model import Model
 from agora_sidecar.process.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
     import httpx
+
+ClientRequest = Model | Mapping[str, Any]
+"""A typed request, or the same as plain JSON values; what no model names is sent as it is."""
 
 BASE_URLS = ("https://api.sd-rtn.com", "https://api.agora.io")
 """The vendor's two primary hosts; inside mainland China the first is the nearer one."""
@@ -36,7 +42,8 @@ class Client:
 
     `timeout` and `stop_timeout` are whole calls, fail-over and waiting for the budget included,
     in seconds: a synchronous stop answers after the upload, which may take 20. `priority` is whose
-    calls these are, where others share the budget by `forward`.
+    calls these are, where others share the budget by `forward`. What the reference does not allow
+    is not sent but raised as `InvalidRequestError`, unless `validate` is false.
     """
 
     def __init__(
@@ -50,6 +57,7 @@ class Client:
         timeout: float = 10.0,
         stop_timeout: float = 30.0,
         priority: Priority = Priority.FIRST,
+        validate: bool = True,
         transport: "httpx.AsyncBaseTransport | None" = None,
     ) -> None:
         self._exchange = Exchange(
@@ -63,6 +71,7 @@ class Client:
         self._timeout = timeout
         self._stop_timeout = stop_timeout
         self._priority = priority
+        self._validate = validate
 
     async def __aenter__(self) -> Self:
         """The client itself."""
@@ -90,10 +99,10 @@ class Client:
         return self._exchange.budget()
 
     async def acquire(
-        self, app_id: str, *, cname: str, uid: str, client_request: Mapping[str, Any]
+        self, app_id: str, *, cname: str, uid: str, client_request: ClientRequest
     ) -> str:
         """A resource id, valid for one start within five minutes (two seconds are advised)."""
-        body = {"cname": cname, "uid": uid, "clientRequest": client_request}
+        body = self._body(calls.ACQUIRE, cname=cname, uid=uid, client_request=client_request)
         return str((await self._ask(calls.acquire(app_id, body))).body["resourceId"])
 
     async def start(
@@ -104,10 +113,12 @@ class Client:
         mode: str,
         cname: str,
         uid: str,
-        client_request: Mapping[str, Any],
+        client_request: ClientRequest,
     ) -> str:
         """The sid of a recording that was started."""
-        body = {"cname": cname, "uid": uid, "clientRequest": client_request}
+        body = self._body(
+            calls.START, cname=cname, uid=uid, client_request=client_request, mode=mode
+        )
         call = calls.start(app_id, resource_id=resource_id, mode=mode, body=body)
         return str((await self._ask(call)).body["sid"])
 
@@ -116,23 +127,21 @@ class Client:
         answer = await self._ask(calls.query(recording))
         return read_query(answer.body, host=answer.host)
 
-    async def update(
-        self, recording: Recording, *, client_request: Mapping[str, Any]
-    ) -> UpdateReply:
+    async def update(self, recording: Recording, *, client_request: ClientRequest) -> UpdateReply:
         """Change who is subscribed to, or a page recording; after the previous one's answer."""
-        answer = await self._ask(calls.update(calls.UPDATE, recording, client_request))
-        return UpdateReply(answer.host, answer.body)
+        return await self._update(calls.UPDATE, recording, client_request)
 
     async def update_layout(
-        self, recording: Recording, *, client_request: Mapping[str, Any]
+        self, recording: Recording, *, client_request: ClientRequest
     ) -> UpdateReply:
         """Replace the whole layout of a composite recording; after the previous one's answer."""
-        answer = await self._ask(calls.update(calls.UPDATE_LAYOUT, recording, client_request))
-        return UpdateReply(answer.host, answer.body)
+        return await self._update(calls.UPDATE_LAYOUT, recording, client_request)
 
     async def stop(self, recording: Recording, *, async_stop: bool = True) -> StopReply:
         """Let a recording end; with `async_stop` answered at once, otherwise after the upload."""
-        answer = await self._ask(calls.stop(recording, async_stop=async_stop))
+        body = self._body_of(calls.STOP, recording, {"async_stop": async_stop})
+        call = calls.about(calls.STOP, recording, body, patient=not async_stop)
+        answer = await self._ask(call)
         return read_stop(answer.body, host=answer.host)
 
     async def ncs_ip(self, path: str = "/v1/ncs/ip") -> bytes:
@@ -147,6 +156,33 @@ class Client:
     async def forward(self, call: Call) -> Answer:
         """Carry somebody else's call, who waits for the answer; nothing of it is changed."""
         return await self._ask(call, Priority.FIRST)
+
+    async def _update(
+        self, name: str, recording: Recording, client_request: ClientRequest
+    ) -> UpdateReply:
+        body = self._body_of(name, recording, client_request)
+        answer = await self._ask(calls.about(name, recording, body))
+        return UpdateReply(answer.host, answer.body)
+
+    def _body_of(
+        self, name: str, recording: Recording, client_request: ClientRequest
+    ) -> dict[str, Any]:
+        return self._body(
+            name,
+            cname=recording.cname,
+            uid=recording.uid,
+            client_request=client_request,
+            mode=recording.mode,
+        )
+
+    def _body(
+        self, name: str, *, cname: str, uid: str, client_request: ClientRequest, mode: str = ""
+    ) -> dict[str, Any]:
+        body = {"cname": cname, "uid": uid, "clientRequest": as_json(client_request)}
+        found = check(name, body, mode=mode) if self._validate else ()
+        if found:
+            raise InvalidRequestError(name, found)
+        return dict(spelled(name, body))
 
     async def _ask(self, call: Call, priority: Priority | None = None) -> Answer:
         long = call.name == calls.STOP and call.patient

@@ -9,12 +9,16 @@ AgoraError
     ├── RetryLaterError            the same again, later
     │   └── SlowDownError            and everything slower: 429, or a quota
     ├── RefusedError               never again like this: our request is wrong
+    │   ├── InvalidRequestError      found here, before anything was sent; knows all that is wrong
     │   ├── CredentialsError         the customer id, its secret or the app id
     │   └── LeavingError             400/49: a stop is already under way; ask
     ├── NoWorkerError              the vendor's own 404: it knows no such task, for now
     ├── NoDataError                206/435: stopped, nothing was recorded
     └── UnexpectedAnswerError      not the vendor's shape: a proxy, a route, a new contract
 """
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 
 class AgoraError(Exception):
@@ -108,6 +112,31 @@ class SlowDownError(RetryLaterError):
 
 class RefusedError(ApiError):
     """This request will never succeed as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One thing in a body that the reference does not allow.
+
+    `path` is where, `rule` goes on from there, `got` is the JSON type that is there: never a value,
+    which may be a secret.
+    """
+
+    path: str
+    rule: str
+    got: str
+
+    def __str__(self) -> str:
+        """As a sentence."""
+        return f"{self.path} {self.rule} ({self.got})"
+
+
+class InvalidRequestError(RefusedError):
+    """The reference does not allow this request; nothing was sent."""
+
+    def __init__(self, call: str, violations: Sequence[Violation]) -> None:
+        super().__init__(call, reason="; ".join(map(str, violations)))
+        self.violations = tuple(violations)
 
 
 class CredentialsError(RefusedError):

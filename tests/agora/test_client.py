@@ -13,10 +13,12 @@ import pytest
 from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
 
+from agora_sidecar.agora import requests
 from agora_sidecar.agora.client import Client
 from agora_sidecar.agora.errors import (
     ApiError,
     CredentialsError,
+    InvalidRequestError,
     LeavingError,
     NoDataError,
     NoWorkerError,
@@ -28,6 +30,8 @@ from agora_sidecar.agora.errors import (
 from agora_sidecar.agora.exchange import MAX_ANSWER, SLOW_DOWN
 from agora_sidecar.agora.recordings import IN_PROGRESS, Recording
 from agora_sidecar.process.clock import SystemClock
+from tests.agora.request_bodies import FULL, Given, table
+from tests.agora.request_breaks import breaking
 from tests.agora.samples import json_sample, sample
 from tests.fakes.agora_api import AgoraApi
 from tests.fakes.clock import FakeClock
@@ -61,6 +65,7 @@ def client_of(url: str, **options: Any) -> Client:
     given: dict[str, Any] = {
         "clock": SystemClock(),
         "requests_per_second": math.inf,
+        "validate": False,
         "transport": httpx.AsyncHTTPTransport(verify=TLS),
     } | options
     return Client(base_urls=[url], customer_id=CUSTOMER, customer_secret=SECRET, **given)
@@ -447,3 +452,63 @@ async def test_the_secret_is_in_no_representation_log_or_error(
     assert SECRET not in told
     assert pair not in told
     assert "never-to-be-seen" not in told
+
+
+async def ask(client: Client, given: Given) -> None:
+    """The call of this body, by the method that makes it."""
+    body = given.body
+    names = {"cname": body["cname"], "uid": body["uid"], "client_request": body["clientRequest"]}
+    recording = Recording("app", "RID", SID, given.mode, body["cname"], body["uid"])
+    request = {"client_request": body["clientRequest"]}
+    if given.call == "acquire":
+        await client.acquire("app", **names)
+    elif given.call == "start":
+        await client.start("app", resource_id="RID", mode=given.mode, **names)
+    elif given.call == "stop":
+        await client.stop(recording, async_stop=body["clientRequest"].get("async_stop", False))
+    else:
+        await getattr(client, UPDATES[given.call])(recording, **request)
+
+
+UPDATES = {"update": "update", "updateLayout": "update_layout"}
+
+
+async def test_nothing_that_breaks_a_rule_is_sent(api: AgoraApi, url: str) -> None:
+    tried = 0
+    async with client_of(url, validate=True) as client:
+        for call, row in table():
+            for broken, path in breaking(call, row):
+                if {
+                    "cname",
+                    "uid",
+                    "clientRequest",
+                } - broken.body.keys() or path == "clientRequest":
+                    continue  # a method cannot be called so
+                if call == "stop" and "async_stop" in path:
+                    continue  # typed
+                with pytest.raises(InvalidRequestError) as caught:
+                    await ask(client, broken)
+                assert path in {violation.path for violation in caught.value.violations}
+                tried += 1
+    assert api.asked == []
+    assert tried > 500
+
+
+@pytest.mark.parametrize("given", FULL, ids=lambda g: f"{g.call}-{g.mode}")
+async def test_what_the_reference_allows_is_sent_as_it_is(
+    api: AgoraApi, url: str, given: Given
+) -> None:
+    api.say({"resourceId": "RID", "sid": SID, "serverResponse": {}})
+    async with client_of(url, validate=True) as client:
+        await ask(client, given)
+    expected = {"async_stop": False} if given == FULL[-1] else given.body["clientRequest"]
+    assert api.json_asked() == {**given.body, "clientRequest": expected}
+
+
+async def test_a_typed_request_is_sent_as_its_json(api: AgoraApi, url: str) -> None:
+    api.say({"resourceId": "RID", "sid": SID})
+    layout = requests.Layout(mixed_video_layout=1, background_color="#FF0000")
+    async with client_of(url, validate=True) as client:
+        await client.update_layout(RECORDING, client_request=layout)
+    sent = {"mixedVideoLayout": 1, "backgroundColor": "#FF0000"}
+    assert api.json_asked()["clientRequest"] == sent

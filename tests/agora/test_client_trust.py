@@ -42,6 +42,7 @@ def client_of(*hosts: Host) -> Client:
         base_urls=[host.url for host in hosts],
         customer_id="id",
         customer_secret="s3cret",
+        validate=False,
         clock=SystemClock(),
         requests_per_second=1000,
         timeout=0.5,

@@ -17,7 +17,7 @@ from agora_sidecar.cli.embedded import server_program
 from agora_sidecar.emulator.emulator import Emulator
 from agora_sidecar.emulator.options import EmulatorOptions
 from agora_sidecar.process.clock import SystemClock
-from tests.emulator.laboratory import STORAGE
+from tests.agora.request_bodies import LEAST_START
 from tests.integration.processes import Sidecar, Store, get, sidecar, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]
@@ -130,7 +130,7 @@ class Business:
             resource_id=rid,
             mode="mix",
             **names,
-            client_request={"storageConfig": STORAGE},
+            client_request=LEAST_START,
         )
         async with (
             aiohttp.ClientSession() as http,

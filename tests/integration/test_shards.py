@@ -27,7 +27,7 @@ from scheduler.settings import (
     RecordingsSettings,
     SchedulerSettings,
 )
-from tests.emulator.laboratory import STORAGE
+from tests.agora.request_bodies import LEAST_START
 from tests.integration.processes import Store, get, until
 
 pytestmark = pytest.mark.integration
@@ -105,11 +105,7 @@ async def start(client: Client, gateway: int, cname: str) -> str:
     names: dict[str, Any] = {"cname": cname, "uid": "900001"}
     rid = await client.acquire("emulator-app", **names, client_request={})
     sid = await client.start(
-        "emulator-app",
-        resource_id=rid,
-        mode="mix",
-        **names,
-        client_request={"storageConfig": STORAGE},
+        "emulator-app", resource_id=rid, mode="mix", **names, client_request=LEAST_START
     )
     url = f"http://127.0.0.1:{gateway}/recordings/{sid}"
     async with (
