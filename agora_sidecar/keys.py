@@ -9,6 +9,7 @@
 | `{ncs}:same:<source>:<digest>` | string | `dedupe_window` | receiver | receiver |
 | `{ncs}:hints` | stream | about 1000 entries | receiver | scheduler |
 | `{ncs}:recording:<sid>` | hash | `keep`, once closed | scheduler | **public** |
+| `{ncs}:claim:<sid>` | string | as long as a call may take | scheduler | scheduler |
 | `{ncs}:due` | sorted set | while recordings are open | scheduler | scheduler |
 | `{ncs}:allowlist` | hash | until overwritten | scheduler | readers; no firewall is fed from it |
 | `{ncs}:lease:<name>` | string | the lease's length | scheduler | scheduler |
@@ -65,6 +66,10 @@ class Keys:
     def recording(self, sid: str) -> str:
         """The ledger's hash for one recording."""
         return self._recording + sid
+
+    def claim(self, sid: str) -> str:
+        """Which leader is calling the vendor about this recording."""
+        return f"{self._tag}:claim:{sid}"
 
     def dead(self, group: str) -> str:
         """What this consumer group gave up on."""

@@ -77,7 +77,8 @@ async def run(
     async with AsyncExitStack() as stack:
         ground = _Ground(redis, stream, agora, clock=clock)
         stack.push_async_callback(ground.close)
-        sync, loops = _sync(ground, allowlist, data_dir), _loops(ground, recordings)
+        sync = _sync(ground, allowlist, data_dir)
+        loops = _loops(ground, recordings, data_dir=data_dir, app_id=agora.app_id)
         # The firewall first: it must not wait for anybody
         await sync.apply_last_known_good(which=lambda target: not target.shared)
         await first_look(ground.watch)
@@ -125,7 +126,7 @@ class _Ground:
         await self.store.aclose()
 
 
-def _loops(ground: _Ground, settings: RecordingsSettings) -> Loops:
+def _loops(ground: _Ground, settings: RecordingsSettings, *, data_dir: Path, app_id: str) -> Loops:
     return Loops(
         settings,
         store=ground.store,
@@ -133,6 +134,9 @@ def _loops(ground: _Ground, settings: RecordingsSettings) -> Loops:
         client=ground.client,
         clock=ground.clock,
         registry=ground.registry,
+        data_dir=data_dir,
+        app_ids=[app_id],
+        rate=lambda: ground.client.budget().left_per_second,
     )
 
 

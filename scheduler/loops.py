@@ -5,9 +5,10 @@ could be several: no number in names of jobs, lines of the log or the status.
 """
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -21,14 +22,21 @@ from agora_sidecar.store import Redis, StoreError
 from agora_sidecar.stream import GroupReader
 from scheduler.assembly import timings_of
 from scheduler.leadership import Lease
+from scheduler.recordings.breaker import Breaker
+from scheduler.recordings.decide import Stops
 from scheduler.recordings.findings import brief
+from scheduler.recordings.gaps import Damper
 from scheduler.recordings.intake import Intake
+from scheduler.recordings.kept import Kept
 from scheduler.recordings.metrics import RecordingMetrics
-from scheduler.recordings.reconcile import Reconciler
+from scheduler.recordings.pace import Pace
+from scheduler.recordings.reconcile import Reconciler, Shared
 from scheduler.recordings.redis_ledger import LEASE, RedisLedger
 from scheduler.recordings.registry import Registry
 from scheduler.recordings.session import State
 from scheduler.recordings.sharded_ledger import ShardedLedger
+from scheduler.recordings.stop_audit import StopAudit
+from scheduler.recordings.stopping import Stopper
 from scheduler.recordings.wave import Wave
 from scheduler.settings import RecordingsSettings
 from scheduler.timetable import Job
@@ -73,34 +81,33 @@ class Loops:
         client: Client,
         clock: Clock,
         registry: CollectorRegistry,
+        data_dir: Path,
+        app_ids: Collection[str],
+        rate: Callable[[], float],
     ) -> None:
         self.timings = timings_of(settings)
         self._store = store
         self._client = client
         self._clock = clock
-        self._stops = settings.stop_policy == "owed"
         self._metrics = RecordingMetrics(registry)
         self._ledger = ShardedLedger(store, shards, keep=settings.keep)
+        folder = data_dir / "recordings"
+        kept_in = folder / "registrations"
+        self._kept = Kept(kept_in, ledger=self._ledger, keep=settings.keep, clock=clock)
+        self._stopper = _stopper(settings, self._metrics, clock=clock, folder=folder, ours=app_ids)
+        self._rate = rate
+        self._reconcilers: list[Reconciler] = []
         self._several = len(shards.all) > 1
-        self._shards = [
-            _Shard(
-                keys,
-                ledger,
-                Lease(store, keys, LEASE, length=LEASE_LENGTH, clock=clock),
-                number if self._several else None,
-            )
-            for number, (keys, ledger) in enumerate(
-                zip(shards.all, self._ledger.parts, strict=True)
-            )
-        ]
+        self._shards = _shards(store, shards, self._ledger, clock=clock)
         self.registry = Registry(
             ledger=self._ledger,
             timings=self.timings,
             clock=clock,
             max_duration=settings.max_duration,
+            kept=self._kept,
+            stops=self._stopper.allowed,
         )
-        if self._several:
-            self._count_together()
+        self._show()
 
     def intakes(self, stop: asyncio.Event) -> Iterator[Coroutine[Any, Any, None]]:
         """Every shard's intake, until `stop` is set."""
@@ -117,7 +124,13 @@ class Loops:
 
     def jobs(self) -> Iterator[tuple[str, Job]]:
         """Every shard's rounds, under the name of the job."""
-        wave = Wave(window=self.timings.wave_window)
+        shared = Shared(
+            wave=Wave(window=self.timings.wave_window),
+            damper=Damper(),
+            stopper=self._stopper,
+            kept=self._kept,
+            rate=self._rate,
+        )
         for shard in self._shards:
             reconciler = Reconciler(
                 ledger=shard.ledger,
@@ -126,10 +139,10 @@ class Loops:
                 timings=self.timings,
                 clock=self._clock,
                 metrics=self._metrics,
-                stops=self._stops,
                 at_once=max(1, AT_ONCE // len(self._shards)),
-                wave=wave,
+                shared=shared,
             )
+            self._reconcilers.append(reconciler)
             yield shard.job, partial(_round, shard, reconciler)
 
     def status(self) -> dict[str, Any]:
@@ -140,7 +153,15 @@ class Loops:
             shown |= {"shards": len(self._shards), "shardsLed": leads}
         counts = self._ledger.open_by_state()
         now = self._clock.now()
+        pace = self._pace()
         return shown | {
+            "effectiveInterval": round(pace.interval(self.timings), 1),
+            "timeToFindingBound": round(pace.bound(self.timings), 1),
+            "late": round(pace.lag, 1),
+            "notFoundWave": pace.wave,
+            "budgetLeft": round(self._rate(), 1),
+            "stops": self._stopper.status(),
+            "keptOnDisk": {"recordings": len(self._kept), "problem": self._kept.problem or None},
             "open": {state.value: number for state, number in counts.items()},
             "recordings": [brief(one, now=now) for one in self._ledger.open_sessions(limit=SHOWN)],
         }
@@ -154,15 +175,57 @@ class Loops:
     def _leads(self) -> int:
         return sum(shard.lease.fence is not None for shard in self._shards)
 
-    def _count_together(self) -> None:
+    def _pace(self) -> Pace:
+        """The slowest of all shards."""
+        paces = [reconciler.pace for reconciler in self._reconcilers]
+        lag = max((pace.lag for pace in paces), default=0.0)
+        return Pace(lag, wave=any(pace.wave for pace in paces))
+
+    def _show(self) -> None:
         """Let the gauges show all shards: each reconciler knows its own alone."""
-        self._metrics.leading.set_function(lambda: float(self._leads() > 0))
+        metrics = self._metrics
+        metrics.leading.set_function(lambda: float(self._leads() > 0))
+        metrics.interval.set_function(lambda: self._pace().interval(self.timings))
+        metrics.bound.set_function(lambda: self._pace().bound(self.timings))
+        metrics.budget_left.set_function(self._rate)
+        metrics.kept.set_function(lambda: -1.0 if self._kept.problem else float(len(self._kept)))
         for state in State:
-            gauge = self._metrics.recordings.labels(state.value)
-            gauge.set_function(partial(self._open_in, state))
+            metrics.recordings.labels(state.value).set_function(partial(self._open_in, state))
 
     def _open_in(self, state: State) -> float:
         return self._ledger.open_by_state()[state]
+
+
+def _shards(
+    store: Redis, shards: Shards, ledger: ShardedLedger, *, clock: Clock
+) -> Sequence[_Shard]:
+    several = len(shards.all) > 1
+    return [
+        _Shard(
+            keys,
+            ledger.parts[number],
+            Lease(store, keys, LEASE, length=LEASE_LENGTH, clock=clock),
+            number if several else None,
+        )
+        for number, keys in enumerate(shards.all)
+    ]
+
+
+def _stopper(
+    settings: RecordingsSettings,
+    metrics: RecordingMetrics,
+    *,
+    clock: Clock,
+    folder: Path,
+    ours: Collection[str],
+) -> Stopper:
+    return Stopper(
+        clock=clock,
+        metrics=metrics,
+        rules=Stops(settings.stop_policy == "owed", frozenset(ours)),
+        breaker=Breaker(settings.stops_per_hour),
+        audit=StopAudit(folder / "stops.jsonl"),
+    )
 
 
 async def _round(shard: _Shard, reconciler: Reconciler) -> float | None:

@@ -166,6 +166,16 @@ class RecordingsSettings(Section):
         default=written("20m"),
         description="After an end without word of its files: how long to wait for that word",
     )
+    upload_limit: Duration = Field(
+        default=written("24h"),
+        description="An upload that goes on for longer after the end is told as overdue",
+    )
+    stops_per_hour: Count = Field(
+        default=600,
+        ge=1,
+        le=100_000,
+        description="More stops within an hour are held back: rather something is wrong",
+    )
     stop_policy: Literal["off", "owed"] = Field(
         default="owed",
         description="owed: stop what its owner asked to stop, or max_duration passed",

@@ -17,6 +17,7 @@ from agora_sidecar.consumer.member import _BURY
 from agora_sidecar.entry import Entry, finding_fields, notification_fields, quarantine_fields
 from agora_sidecar.keys import Keys
 from scheduler.recordings import findings
+from scheduler.recordings.ledger import Change
 from scheduler.recordings.session import Reading, Source, close
 from scheduler.recordings.timeline import Kind, Note
 from tests.scheduler.recordings.evidence_samples import NOW, session
@@ -104,7 +105,10 @@ def notification(body: str = BODY) -> dict[str, str]:
 
 
 def finding(kind: str = "closed") -> dict[str, str]:
-    told = findings.closed(CLOSED) if kind == "closed" else findings.started(CLOSED)
+    makers = {"closed": findings.closed, "started": findings.started}
+    change = makers[kind](CLOSED) if kind in makers else findings.told(CLOSED, kind, "why")
+    told = change.finding
+    assert told is not None
     return text(
         finding_fields(
             sid=CLOSED.sid,
@@ -155,6 +159,12 @@ CLOSED = close(
 )
 
 
+def data_of(change: Change) -> dict[str, Any]:
+    assert change.finding is not None
+    found: dict[str, Any] = json.loads(change.finding.data)
+    return found
+
+
 def test_every_field_that_is_produced_is_described_and_no_other() -> None:
     produced = {
         "notification": copy(notification()),
@@ -176,11 +186,15 @@ def test_every_field_that_a_reader_knows_is_described() -> None:
 
 
 def test_every_field_of_a_findings_data_is_described_and_no_other() -> None:
-    closed = json.loads(findings.closed(CLOSED).data)
-    started = json.loads(findings.started(CLOSED).data)
+    closed = data_of(findings.closed(CLOSED))
+    started = data_of(findings.started(CLOSED))
 
     assert set(closed) == set(SCHEMAS["closedData"]["properties"])
     assert set(started) == set(SCHEMAS["startedData"]["properties"])
+    for kind in ("stop_refused", "upload_overdue", "unaskable"):
+        name = kind.title().replace("_", "")
+        described = SCHEMAS[name[0].lower() + name[1:] + "Data"]["properties"]
+        assert set(data_of(findings.told(CLOSED, kind, "why"))) == set(described)
     assert set().union(*closed["evidence"]) == set(SCHEMAS["evidence"]["properties"])
     assert set().union(*closed["fileList"]) == set(SCHEMAS["file"]["properties"])
 
@@ -192,6 +206,7 @@ def test_samples_are_valid() -> None:
         ("notification", copy(notification())),
         ("finding", finding("closed")),
         ("finding", finding("started")),
+        *(("finding", finding(kind)) for kind in ("stop_refused", "upload_overdue", "unaskable")),
         ("finding", copy(finding())),
         ("quarantined", quarantined()),
         ("deadLetter", dead(notification())),

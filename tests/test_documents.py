@@ -100,7 +100,7 @@ def test_every_key_is_in_the_reference() -> None:
     names = [keys.events, keys.quarantine, keys.hints, keys.due, keys.allowlist]
     names += [keys.seen("<source>", "<noticeId>"), keys.same("<source>", "<digest>")]
     names += [keys.recording("<sid>"), keys.lease("<name>"), keys.lease("<name>") + ":fence"]
-    names += [keys.dead("<group>")]
+    names += [keys.dead("<group>"), keys.claim("<sid>")]
 
     rendered = cells(document(ROOT / "docs" / "reference.md"), "| key |")
     assert {row[0] for row in rendered} == {f"`{name}`" for name in names}

@@ -34,6 +34,7 @@ class Notification(msgspec.Struct, frozen=True):
     uid: str | None = None
     sequence: int | None = None
     send_ms: int | None = None
+    service_type: int | None = None
 
     @property
     def is_check(self) -> bool:
@@ -48,6 +49,7 @@ class _Payload(msgspec.Struct):
     sid: Any = None
     sequence: Any = None
     sendts: Any = None
+    serviceType: Any = None  # noqa: N815
 
 
 class _Envelope(msgspec.Struct):
@@ -103,6 +105,7 @@ def read_notification(body: bytes) -> Notification:
         uid=_string(uid),
         sequence=_number(payload.sequence),
         send_ms=_number(payload.sendts),
+        service_type=_number(payload.serviceType),
     )
 
 

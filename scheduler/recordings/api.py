@@ -16,7 +16,6 @@ from aiohttp import BasicAuth, web
 from agora_sidecar.process.clock import Clock
 from agora_sidecar.store import StoreError
 from scheduler.recordings.body import RegistrationError
-from scheduler.recordings.findings import describe
 from scheduler.recordings.ledger import ConflictError, SessionUnreadableError
 from scheduler.recordings.registration import OtherRecordingError, read_registration
 from scheduler.recordings.registry import Registry
@@ -98,7 +97,7 @@ class _Api:
         return _json(self._shown(session), status=202 if owed else 200)
 
     def _shown(self, session: Session) -> dict[str, Any]:
-        return describe(session, now=self._clock.now())
+        return self._registry.describe(session)
 
 
 def _body(raw: bytes) -> Any:

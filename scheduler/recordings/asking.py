@@ -47,6 +47,7 @@ class Asker:
     def in_wave(self) -> bool:
         """Whether 404s are to be believed more slowly now; said in the log when it changes."""
         on = self._wave.is_on(self._clock.now())
+        self._metrics.wave.set(on)
         if on and not self._in_wave:
             log.error("recording.not_found_wave", on=True)
         elif self._in_wave and not on:
@@ -54,14 +55,14 @@ class Asker:
         self._in_wave = on
         return on
 
-    async def ask(self, session: Session) -> Evidence:
-        """Call `query`."""
+    async def ask(self, session: Session, reason: str) -> Evidence:
+        """Call `query`, and count why."""
         try:
             reply = await self._client.query(_named(session))
             told = evidence.of_query(reply, at=self._clock.now())
         except ApiError as error:
             told = self._of_error(error, session, source=Source.QUERY)
-        self._metrics.queries.labels(told.reading.value).inc()
+        self._metrics.queries.labels(reason, told.reading.value).inc()
         working = session.state is State.RECORDING and not session.stop_wanted
         turned = told.reading is Reading.NOT_FOUND and working and session.missing_since is None
         self._wave.note(session.sid, at=told.at, turned=turned)
@@ -74,7 +75,7 @@ class Asker:
             told = evidence.of_stop(reply, at=self._clock.now())
         except ApiError as error:
             told = self._of_error(error, session, source=Source.STOP)
-        self._metrics.stops.labels(told.reading.value).inc()
+        self._metrics.stops.labels(reason, told.reading.value).inc()
         log.info(
             "recording.stop_called",
             sid=session.sid,
@@ -89,7 +90,13 @@ class Asker:
         if isinstance(error, CredentialsError | UnexpectedAnswerError):
             log.error("recording.odd_answer", sid=session.sid, call=error.call, why=str(error))
         trusted = self._client.has_answered(error.host)
-        return evidence.of_error(error, source=source, at=self._clock.now(), trusted=trusted)
+        return evidence.of_error(
+            error,
+            source=source,
+            at=self._clock.now(),
+            trusted=trusted,
+            doubted=source is Source.QUERY and self._wave.is_on(self._clock.now()),
+        )
 
 
 def _named(session: Session) -> Recording:

@@ -19,6 +19,8 @@ _UID = re.compile(r"[1-9][0-9]{0,9}")
 
 MAX_SID = 128
 MAX_RESOURCE_ID = 1024
+MAX_FOLDERS = 32
+"""Parts of `fileNamePrefix`; more than 128 characters in all are not allowed anyway."""
 MAX_CNAME_BYTES = 1024
 """acquire.mdx: at most 1024 bytes; the narrower rules of some modes are the vendor's to apply."""
 LONGEST = 366 * 86_400.0
@@ -83,6 +85,16 @@ class Fields:
         value = self._take(name)
         return None if value is None else self._checked(name, value, rule)
 
+    def texts(self, name: str, rule: Callable[[str], str]) -> tuple[str, ...]:
+        """A list of texts that may be left out; empty too when something is wrong with it."""
+        value = self._take(name)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+            self.problems.append(Problem(name, "is a list of strings", f'write {name}: ["…"]'))
+            return ()
+        return tuple(self._checked(name, text, rule) or "" for text in value[:MAX_FOLDERS])
+
     def refuse_the_rest(self) -> None:
         """What nobody took is a problem: a misspelt name would otherwise be ignored."""
         for name in self._left:
@@ -130,6 +142,20 @@ def uid(value: str) -> str:
     if not _UID.fullmatch(value) or int(value) > 2**32 - 1:
         rule = "an integer from 1 to 4294967295, as a string"
         raise RuleError(rule, "use the recorder's uid given to acquire and start")
+    return value
+
+
+def folder(value: str) -> str:
+    """A part of `fileNamePrefix`: letters and digits (start.mdx)."""
+    if not (value.isascii() and value.isalnum() and len(value) <= 128):
+        raise RuleError("letters and digits", "use the fileNamePrefix given to start")
+    return value
+
+
+def container(value: str) -> str:
+    """A kind of file in `avFileType`."""
+    if value not in {"hls", "mp4"}:
+        raise RuleError("is one of hls, mp4", "use the avFileType given to start")
     return value
 
 

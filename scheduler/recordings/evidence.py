@@ -9,7 +9,13 @@ from typing import Any
 
 from agora_sidecar.agora import details as told
 from agora_sidecar.agora import recordings as status
-from agora_sidecar.agora.errors import ApiError, LeavingError, NoDataError, NoWorkerError
+from agora_sidecar.agora.errors import (
+    ApiError,
+    LeavingError,
+    NoDataError,
+    NoWorkerError,
+    RefusedError,
+)
 from agora_sidecar.agora.events import CLOUD_RECORDING, event_name
 from agora_sidecar.agora.replies import QueryReply, StopReply
 from scheduler.recordings.session import Evidence, Reading, Source
@@ -33,8 +39,13 @@ _BY_STATUS = {
 }
 
 
-def of_event(event_type: int, details: told.Details, *, at: float) -> Evidence | None:
-    """What an event of a recording says; None when it says nothing about the recording itself."""
+def of_event(
+    event_type: int, details: told.Details, *, at: float, sent_at: float | None = None
+) -> Evidence | None:
+    """What an event of a recording says; None when it says nothing about the recording itself.
+
+    `at`: when it was received, `sent_at`: when the vendor says that it happened.
+    """
     if event_type in AFTER_THE_END:
         return None
     reading = Reading.ALIVE if event_type in _ALIVE_TYPES else _of_details(details)
@@ -46,6 +57,8 @@ def of_event(event_type: int, details: told.Details, *, at: float) -> Evidence |
         text=_event_text(event_type, details),
         files=getattr(details, "files", ()),
         uid=uid or "",
+        sent_at=sent_at,
+        **_stream(details),
     )
 
 
@@ -75,7 +88,9 @@ def of_stop(reply: StopReply, *, at: float) -> Evidence:
     )
 
 
-def of_error(error: ApiError, *, source: Source, at: float, trusted: bool) -> Evidence:
+def of_error(
+    error: ApiError, *, source: Source, at: float, trusted: bool, doubted: bool = False
+) -> Evidence:
     """What a failed call says about the recording; most failures say nothing."""
     reading = Reading.UNKNOWN
     if isinstance(error, NoWorkerError):
@@ -84,8 +99,16 @@ def of_error(error: ApiError, *, source: Source, at: float, trusted: bool) -> Ev
         reading = Reading.NO_DATA
     elif isinstance(error, LeavingError):
         reading = Reading.LEAVING
+    elif isinstance(error, RefusedError):
+        reading = Reading.REFUSED
     return Evidence(
-        at=at, source=source, reading=reading, text=str(error), host=error.host, trusted=trusted
+        at=at,
+        source=source,
+        reading=reading,
+        text=str(error),
+        host=error.host,
+        trusted=trusted,
+        doubted=doubted,
     )
 
 
@@ -142,6 +165,16 @@ _READERS: tuple[tuple[type, Callable[[Any], Reading]], ...] = (
     (told.CloudRecordingError, _error),
     (told.SessionFailover, lambda _: Reading.FAILED_OVER),
 )
+
+
+def _stream(details: told.Details) -> dict[str, Any]:
+    """Whether a stream arrives, of the events that tell it (state 0: it does)."""
+    if not isinstance(details, told.StreamState) or details.state not in {0, 1}:
+        return {}
+    return {
+        "stream": f"{details.kind}:{details.stream_uid}",
+        "receiving": details.state == 0,
+    }
 
 
 def _event_text(event_type: int, details: told.Details) -> str:

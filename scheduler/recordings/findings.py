@@ -1,37 +1,48 @@
 """What consumers are told of a recording: the JSON in a finding's `data`. Pure."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from scheduler.recordings.ledger import Finding
+from scheduler.recordings.ledger import Change, Finding
+from scheduler.recordings.naming import expected_files
 from scheduler.recordings.session import Session
 
 
-def started(session: Session) -> Finding:
+def started(session: Session) -> Change:
     """`query` confirmed a recording of which no event came."""
-    return Finding("started", _encoded({**_facts(session), "toldBy": "query"}))
+    return _change(session, "started", {"toldBy": "query"})
 
 
-def closed(session: Session) -> Finding:
+def closed(session: Session) -> Change:
     """The end of a recording: the reason, who told, the files and the evidence."""
-    return Finding(
+    return _change(
+        session,
         "closed",
-        _encoded(
-            {
-                **_facts(session),
-                "reason": session.closed_reason,
-                "toldBy": session.closed_by,
-                "closedAt": moment(session.closed_at),
-                "endedAt": moment(session.ended_at),
-                "stopWanted": session.stop_wanted or None,
-                "upload": session.upload or None,
-                "fileList": _files(session),
-            }
-        ),
+        {
+            "reason": session.closed_reason,
+            "toldBy": session.closed_by,
+            "closedAt": moment(session.closed_at),
+            "endedAt": moment(session.ended_at),
+            "stopWanted": session.stop_wanted or None,
+            "upload": session.upload or None,
+            "fileList": _files(session),
+            "expectedFiles": list(expected_files(session)),
+        },
     )
+
+
+def told(session: Session, kind: str, why: str) -> Change:
+    """What is no end, but worth knowing: `stop_refused`, `upload_overdue`, `unaskable`."""
+    facts: dict[str, Any] = {"why": why, "state": session.state}
+    if kind == "stop_refused":
+        facts["stopWanted"] = session.stop_wanted or "max_duration"
+    if kind == "upload_overdue":
+        facts |= {"endedAt": moment(session.ended_at or session.left_at)}
+        facts |= {"fileList": _files(session), "expectedFiles": list(expected_files(session))}
+    return _change(session, kind, facts)
 
 
 def describe(session: Session, *, now: float) -> dict[str, Any]:
@@ -41,7 +52,11 @@ def describe(session: Session, *, now: float) -> dict[str, Any]:
     shown |= {name: moment(value) for name, value in times.items()}
     shown["timeline"] = timeline(session)
     shown["files"] = _files(session)
+    shown["expected_files"] = list(expected_files(session))
     shown["unaskable"] = not session.askable(now)
+    silent_since = None if session.closed_at is not None else session.heard_at
+    shown["silent_for"] = None if silent_since is None else round(now - silent_since, 1)
+    shown["unaskable_why"] = session.unaskable(now) or None
     shown["wanted"] = "stopped" if session.stop_wanted else "recording"
     return {_camel(name): value for name, value in shown.items()}
 
@@ -65,6 +80,12 @@ def moment(at: float | None) -> str | None:
     if at is None or not 0 <= at < 253_402_300_800:
         return None
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+
+
+def _change(session: Session, kind: str, facts: dict[str, Any]) -> Change:
+    """The session that knows that it was told, and the finding."""
+    finding = Finding(kind, msgspec.json.encode({**_facts(session), **facts}))
+    return Change(replace(session, findings=(*session.findings, kind)), finding)
 
 
 def _facts(session: Session) -> dict[str, Any]:
@@ -130,7 +151,3 @@ def _evidence(session: Session) -> list[dict[str, Any]]:
 def _camel(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
-
-
-def _encoded(value: dict[str, Any]) -> bytes:
-    return msgspec.json.encode(value)

@@ -20,6 +20,7 @@ from agora_sidecar.agora.notifications import Notification, read_details, read_n
 from agora_sidecar.entry import Entry
 from agora_sidecar.process.clock import Clock
 from agora_sidecar.store import StoreError
+from scheduler.recordings import gaps
 from scheduler.recordings.evidence import is_recording_event, of_event
 from scheduler.recordings.ledger import (
     Change,
@@ -29,8 +30,8 @@ from scheduler.recordings.ledger import (
     fold,
 )
 from scheduler.recordings.metrics import RecordingMetrics
-from scheduler.recordings.observe import observe
 from scheduler.recordings.session import Evidence, Session
+from scheduler.recordings.tally import Tally
 from scheduler.recordings.timings import Timings
 
 log = structlog.get_logger()
@@ -170,7 +171,8 @@ class Intake:
         if len(notice.sid) > MAX_SID:
             raise ValueError(f"sid of {len(notice.sid)} characters")
         details = decode_details(notice.product_id, notice.event_type, read_details(entry.data))
-        evidence = of_event(notice.event_type, details, at=self._received(entry))
+        sent_at = None if notice.send_ms is None else notice.send_ms / 1000
+        evidence = of_event(notice.event_type, details, at=self._received(entry), sent_at=sent_at)
         if evidence is None:
             return None
         source = entry.source.removeprefix("/agora/") or DEFAULT_SOURCE
@@ -182,14 +184,11 @@ class Intake:
         return min(int(entry.receivedms) / 1000, now) if entry.receivedms.isdecimal() else now
 
     async def _fold(self, sid: str, group: Sequence[_Told]) -> list[str]:
+        tally = Tally()
+
         def news(session: Session | None) -> Change:
-            for told in group:
-                session = observe(session or _from_stream(told), told.evidence)
-            if session is None:
-                raise ValueError("nothing was told")
-            if not session.uid or not session.cname:
-                session = _named(session, group[0].notice)
-            return Change(session)
+            tally.clear()
+            return Change(self._folded(session or _from_stream(group[0]), group, tally))
 
         try:
             session = await fold(
@@ -209,9 +208,36 @@ class Intake:
             log.exception("recording.fold_failed", sid=sid, why=repr(error))
             return [told.stream_id for told in group]
         self._metrics.entries.labels("folded").inc(len(group))
+        tally.count(self._metrics)
+        if session and tally.contradicted:
+            log.error("recording.finding_contradicted", sid=sid, reason=session.closed_reason)
         if session and session.version == 1 and not session.registered:
             log.info("recording.unaskable", sid=sid, why="known only from the stream")
         return [told.stream_id for told in group]
+
+    def _folded(self, session: Session, group: Sequence[_Told], tally: Tally) -> Session:
+        for told in group:
+            session = tally.observed(session, told.evidence)
+            session = self._counted(session, told, tally)
+        if not session.uid or not session.cname:
+            session = _named(session, group[0].notice)
+        return session
+
+    def _counted(self, session: Session, told: _Told, tally: Tally) -> Session:
+        """The session with the notification's number, where it has one."""
+        notice = told.notice
+        if notice.sequence is None or notice.service_type is None or session.closed_at is not None:
+            return session
+        session, counted = gaps.counted(
+            session,
+            uid=notice.uid or "",
+            service=notice.service_type,
+            number=notice.sequence,
+            at=told.evidence.at,
+            patience=self._timings.gap_patience,
+        )
+        tally.gap(counted)
+        return session
 
     def _note(self, problem: str) -> None:
         if problem and not self._problem:

@@ -4,7 +4,7 @@ Intake, reconciler and the API change the same session: each loads it, folds its
 only if nobody saved meanwhile; otherwise it folds its news into what is there now.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -66,12 +66,23 @@ class Ledger(Protocol):
         """
         ...
 
+    async def claim(self, sid: str, *, token: str, length: float) -> bool:
+        """Take the right to call the vendor about it, for `length` seconds or until it is saved.
+
+        False while another leader's call may still be under way. Raises `FencedError`.
+        """
+        ...
+
     async def due(self, *, now: float, limit: int) -> list[str]:
         """The sids due by now, the oldest first."""
         ...
 
     async def next_due(self) -> float | None:
         """When the next one is due; Unix seconds."""
+        ...
+
+    async def behind(self, *, now: float) -> int:
+        """How many are due by now."""
         ...
 
     async def postpone(self, sid: str, until: float | None, *, version: int | None = None) -> None:
@@ -87,6 +98,10 @@ class Ledger(Protocol):
 
     async def forget(self, sid: str) -> bool:
         """Drop what is known of it; whether there was anything."""
+        ...
+
+    async def absent(self, sids: Sequence[str]) -> list[str]:
+        """Those of which nothing is held, not even that they were forgotten."""
         ...
 
     async def restore(self, *, now: float) -> int:

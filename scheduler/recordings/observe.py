@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 
+from scheduler.recordings.sequences import dismissed
 from scheduler.recordings.session import (
     Evidence,
     Reading,
     Session,
     Source,
     State,
+    hinted,
     transition,
+    unhinted,
 )
 from scheduler.recordings.timeline import Kind, Note, Timeline, noted
 
@@ -21,9 +24,16 @@ _SEEN_ALIVE = {
     Reading.LEAVING,
     Reading.EXITING,
 }
+_LEFT = {Reading.LEAVING, Reading.EXITING, Reading.EXITED, Reading.ABNORMAL}
 _ENDS = {Reading.EXITED, Reading.ABNORMAL}
 _CLOSES = {Reading.UPLOADED, Reading.BACKUPED, Reading.NO_DATA}
-_NOT_AN_ANSWER = {Reading.UNKNOWN, Reading.NOT_FOUND}
+_NO_ANSWER = {Reading.UNKNOWN, Reading.REFUSED}
+_AT_WORK = {Reading.STARTED, Reading.RUNNING, Reading.ALIVE, Reading.FAILED_OVER}
+
+STREAMS = 64
+"""Streams remembered as arriving, of a recording; a channel has at most 17 users that are seen."""
+SKEW = 30.0
+"""Seconds by which the vendor's clock and ours may differ; an event within is only late."""
 
 
 def observe(session: Session, evidence: Evidence) -> Session:
@@ -52,24 +62,31 @@ def _timeline(session: Session, evidence: Evidence) -> Timeline:
 def _heard(session: Session, evidence: Evidence) -> Session:
     heard_at = max(evidence.at, session.heard_at or 0)
     session = replace(session, heard_at=heard_at, attempts=0)
-    if session.missing_since is not None and evidence.at >= session.missing_since:
+    missing = session.missing_hosts or session.missing_since is not None
+    if missing and evidence.at >= (session.missing_since or 0):
         session = _found(session)
     return session
 
 
 def _answered(session: Session, evidence: Evidence) -> Session:
     attempts = 0 if evidence.reading is Reading.RUNNING else session.attempts + 1
-    session = replace(session, asked_at=evidence.at, attempts=attempts, hint_at=None)
+    session = replace(unhinted(session), asked_at=evidence.at, attempts=attempts)
     if evidence.reading is Reading.NOT_FOUND:
         return _missing(session, evidence)
-    return session if evidence.reading is Reading.UNKNOWN else _found(session)
+    return session if evidence.reading in _NO_ANSWER else _found(session)
 
 
 def _stopped(session: Session, evidence: Evidence) -> Session:
-    session = replace(session, stop_called_at=evidence.at, stop_tries=session.stop_tries + 1)
+    refused = evidence.text if evidence.reading is Reading.REFUSED else ""
+    session = replace(
+        session,
+        stop_called_at=evidence.at,
+        stop_tries=session.stop_tries + 1,
+        stop_obstacle=refused,
+    )
     if evidence.reading is Reading.NOT_FOUND:
-        return replace(_missing(session, evidence), hint_at=evidence.at)
-    if evidence.reading is Reading.UNKNOWN:
+        return hinted(_missing(session, evidence), "stop", at=evidence.at)
+    if evidence.reading in _NO_ANSWER:
         return session
     # It was understood: ask soon whether the recording obeyed
     return replace(_found(session), asked_at=evidence.at, attempts=1)
@@ -82,11 +99,12 @@ def _missing(session: Session, evidence: Evidence) -> Session:
     if not evidence.trusted and len(hosts) < 2:
         return session
     since = evidence.at if session.missing_since is None else session.missing_since
-    return replace(session, missing_since=since, missing_at=evidence.at)
+    doubted = session.doubted or evidence.doubted
+    return replace(session, missing_since=since, missing_at=evidence.at, doubted=doubted)
 
 
 def _found(session: Session) -> Session:
-    return replace(session, missing_since=None, missing_at=None, missing_hosts=())
+    return replace(session, missing_since=None, missing_at=None, missing_hosts=(), doubted=False)
 
 
 def _meaning(session: Session, evidence: Evidence) -> Session:
@@ -94,14 +112,59 @@ def _meaning(session: Session, evidence: Evidence) -> Session:
     if reading in _SEEN_ALIVE:
         session = replace(session, alive_at=evidence.at, failing_over=False)
     if reading is Reading.RUNNING:
-        session = replace(session, ended_at=None, ended_by=None, abnormal=False)
+        session = _recording(session)
     if reading is Reading.FAILED_OVER:
-        session = replace(session, failing_over=True, recorder_uid=evidence.uid)
+        session = _failed_over(session, evidence)
     if reading is Reading.FATAL:
-        session = replace(session, hint_at=evidence.at)
+        session = hinted(session, "error", at=evidence.at)
+    session = _uploads(_idles(session, evidence), evidence)
     if reading in _ENDS:
         session = _ended(session, evidence)
     return _closed(session, evidence) if reading in _CLOSES else session
+
+
+def _recording(session: Session) -> Session:
+    """The vendor says that it records: whatever was believed of its end is void."""
+    return replace(
+        session,
+        left_at=None,
+        uploading_at=None,
+        ended_at=None,
+        ended_by=None,
+        abnormal=False,
+        lanes=dismissed(session.lanes),
+    )
+
+
+def _failed_over(session: Session, evidence: Evidence) -> Session:
+    if evidence.uid and evidence.uid == session.recorder_uid:
+        return session  # told twice, as some notifications are during a fail-over
+    return replace(
+        session,
+        failing_over=True,
+        recorder_uid=evidence.uid,
+        fail_overs=session.fail_overs + 1,
+    )
+
+
+def _idles(session: Session, evidence: Evidence) -> Session:
+    """Which streams arrive; without any, the recorder will leave by itself after a while."""
+    if evidence.receiving is None:
+        return session
+    others = tuple(stream for stream in session.streams if stream != evidence.stream)
+    streams = (*others, evidence.stream)[-STREAMS:] if evidence.receiving else others
+    idle_since = None if streams else session.idle_since or evidence.at
+    return replace(session, streams=streams, idle_since=idle_since)
+
+
+def _uploads(session: Session, evidence: Evidence) -> Session:
+    """Since when it is leaving, and when the uploader was last heard of after that."""
+    if evidence.reading in _LEFT and session.left_at is None:
+        session = replace(session, left_at=evidence.at)
+    after = session.left_at is not None or session.ended_at is not None
+    if after and evidence.reading in {Reading.PROGRESS, Reading.LEAVING, Reading.EXITING}:
+        session = replace(session, uploading_at=evidence.at)
+    return session
 
 
 def _ended(session: Session, evidence: Evidence) -> Session:
@@ -124,8 +187,16 @@ def _closed(session: Session, evidence: Evidence) -> Session:
 
 def _after_the_end(session: Session, evidence: Evidence) -> Session:
     """Late evidence changes nothing that was told; it confirms or contradicts it."""
-    if evidence.reading is Reading.RUNNING:
+    if _contradicts(session, evidence):
         return replace(session, afterwards="contradicted")
     if evidence.reading in _ENDS | _CLOSES and not session.afterwards:
         return replace(session, afterwards="confirmed")
     return session
+
+
+def _contradicts(session: Session, evidence: Evidence) -> bool:
+    if evidence.reading is Reading.RUNNING:
+        return True
+    sent, closed = evidence.sent_at, session.closed_at
+    at_work = evidence.reading in _AT_WORK and sent is not None and closed is not None
+    return at_work and (sent or 0) > (closed or 0) + SKEW

@@ -4,58 +4,71 @@ One recording's failure does not stop the others; what failed is looked at again
 """
 
 import asyncio
-from dataclasses import replace
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Self
 
 import structlog
 
 from agora_sidecar.process.clock import Clock
 from agora_sidecar.store import StoreError
-from scheduler.recordings import findings
+from scheduler.recordings import gaps
 from scheduler.recordings.asking import Asker, Client
-from scheduler.recordings.decide import Action, Ask, Close, Stop, Wait, decide, stop_owed
+from scheduler.recordings.decide import Action, Ask, Close, Stop, Stops, Tell, Wait, decide
+from scheduler.recordings.gaps import Damper
+from scheduler.recordings.kept import Kept
 from scheduler.recordings.ledger import (
-    Change,
     ConflictError,
     FencedError,
-    Fold,
     Ledger,
     SessionUnreadableError,
-    fold,
 )
 from scheduler.recordings.metrics import RecordingMetrics
-from scheduler.recordings.observe import observe
-from scheduler.recordings.session import Evidence, Reading, Session, State, close
+from scheduler.recordings.pace import Pace, lag
+from scheduler.recordings.session import Session
+from scheduler.recordings.stopping import Stopper
+from scheduler.recordings.telling import Leadership, Teller
+from scheduler.recordings.timeline import Kind, Note, noted
 from scheduler.recordings.timings import Timings
 from scheduler.recordings.wave import Wave
 
 log = structlog.get_logger()
 
+CLAIM = 15.0
+"""Seconds for which a recording is ours alone while the vendor is called: longer than any call."""
+RATE = 8.0
+"""Calls a second where nobody tells how many there are."""
 
-class Leadership(Protocol):
-    """The lease under which findings are told."""
 
-    length: float
-    emptied: bool
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the reconcilers of all shards share: a small fleet in many must not miss what it shows.
 
-    @property
-    def token(self) -> str:
-        """What the ledger compares before it writes."""
-        ...
+    `rate`: calls a second that may be counted on now.
+    """
 
-    async def hold(self) -> int | None:
-        """Acquire or renew; None while somebody else leads."""
-        ...
+    wave: Wave
+    damper: Damper
+    stopper: Stopper
+    kept: Kept | None = None
+    rate: Callable[[], float] = lambda: RATE
 
-    def note_refilled(self) -> None:
-        """What the store had lost is there again."""
-        ...
+    @classmethod
+    def alone(
+        cls, *, timings: Timings, clock: Clock, metrics: RecordingMetrics, stops: bool = True
+    ) -> Self:
+        """For one reconciler that keeps nothing on disk."""
+        return cls(
+            wave=Wave(window=timings.wave_window),
+            damper=Damper(),
+            stopper=Stopper(clock=clock, metrics=metrics, rules=Stops(policy=stops)),
+        )
 
 
 class Reconciler:
     """Checks recordings that are due, at most `at_once` at the same time.
 
-    Those of several shards share one `wave`: a small fleet in many shards must not miss it.
+    `stops` false: never call `stop`, where `shared` does not say what is allowed.
     """
 
     def __init__(
@@ -69,23 +82,31 @@ class Reconciler:
         metrics: RecordingMetrics,
         stops: bool = True,
         at_once: int = 8,
-        wave: Wave | None = None,
+        shared: Shared | None = None,
     ) -> None:
+        self._shared = shared = shared or Shared.alone(
+            timings=timings, clock=clock, metrics=metrics, stops=stops
+        )
         self._ledger = ledger
-        self._asker = Asker(
-            client=client,
+        self._asker = Asker(client=client, clock=clock, metrics=metrics, wave=shared.wave)
+        self._stopper = shared.stopper
+        self._teller = Teller(
+            ledger=ledger,
+            lease=lease,
+            timings=timings,
             clock=clock,
             metrics=metrics,
-            wave=wave or Wave(window=timings.wave_window),
+            decide=self._decide,
+            kept=shared.kept,
         )
         self._lease = lease
         self._timings = timings
         self._clock = clock
         self._metrics = metrics
-        self._stops = stops
         self._at_once = at_once
         self._fence = 0
         self._problem = ""
+        self.pace = Pace()
 
     async def run_once(self) -> float | None:
         """One round; the seconds until the next one is worth it."""
@@ -99,36 +120,44 @@ class Reconciler:
 
     async def _round(self) -> float:
         fence = await self._lease.hold()
-        self._metrics.leading.set(fence is not None)
+        await self._restore()
         if fence is None:
             return self._lease.length / 3
-        await self._take_over(fence)
+        if fence != self._fence:
+            await self._ledger.adopt(now=self._clock.now())
+            self._fence = fence
         self._asker.in_wave()
         sids = await self._ledger.due(now=self._clock.now(), limit=self._at_once)
         problems = await asyncio.gather(*(self._check(sid) for sid in sids), return_exceptions=True)
         for problem in problems:
             if problem is not None:
                 raise problem
-        self._metrics.show_states(self._ledger.open_by_state())
-        next_due = await self._ledger.next_due()
-        if next_due is None:
-            return self._pause
-        return min(self._pause, max(0.0, next_due - self._clock.now()))
+        return await self._next_round()
 
-    async def _take_over(self, fence: int) -> None:
-        """What a leader does first; and what it does when the store has lost everything."""
-        if self._lease.emptied:
+    async def _restore(self) -> None:
+        """Whoever notices that the store has lost everything gives back what it knows."""
+        emptied = self._lease.emptied
+        if emptied:
             count = await self._ledger.restore(now=self._clock.now())
-            self._lease.note_refilled()
             log.warning("recording.ledger_restored", recordings=count)
-        if fence != self._fence:
-            await self._ledger.adopt(now=self._clock.now())
-            self._fence = fence
+        if self._shared.kept is not None:
+            await self._shared.kept.tend(emptied=emptied)
+        if emptied:
+            self._lease.note_refilled()
 
-    @property
-    def _pause(self) -> float:
-        """Others may make something due at any time; and the lease wants renewal."""
-        return min(self._timings.poll, self._lease.length / 3)
+    async def _next_round(self) -> float:
+        """Seconds until then; notes how late we are."""
+        next_due = await self._ledger.next_due()
+        now = self._clock.now()
+        late = next_due is not None and next_due < now
+        behind = await self._ledger.behind(now=now) if late else 0
+        self.pace = Pace(
+            lag(oldest_due=next_due, behind=behind, now=now, rate=self._shared.rate()),
+            wave=self._asker.in_wave(),
+        )
+        # Others may make something due at any time; and the lease wants renewal
+        pause = min(self._timings.poll, self._lease.length / 3)
+        return pause if next_due is None else min(pause, max(0.0, next_due - now))
 
     async def _check(self, sid: str) -> None:
         try:
@@ -153,78 +182,74 @@ class Reconciler:
         if session is None:
             await self._ledger.postpone(sid, None, version=0)
             return
-        action = self._decide(session)
-        owed = stop_owed(session, now=self._clock.now())
-        if owed and not self._stops and isinstance(action, Ask):
-            log.info("recording.stop_withheld", sid=sid, reason=owed)
-        match action:
+        session = await self._withhold(session)
+        match self._decide(session):
             case Wait(until):
-                await self._ledger.postpone(sid, until, version=session.version)
-            case Ask():
-                await self._learn(session, await self._asker.ask(session))
+                await self._ledger.postpone(sid, self._until(until), version=session.version)
+            case Ask(reason):
+                await self._ask(session, reason)
             case Stop(reason):
-                await self._learn(session, await self._asker.stop(session, reason))
+                await self._stop(session, reason)
+            case Tell() as told:
+                await self._teller.tell(session, told)
             case Close():
-                await self._close(session)
+                await self._teller.close(session)
+
+    async def _ask(self, session: Session, reason: str) -> None:
+        if reason == gaps.HINT and self._shared.damper.damps(session):
+            self._metrics.hints.labels("gap_damped").inc()
+            now = self._clock.now()
+            await self._teller.note(session, lambda known: gaps.explained(known, at=now))
+            return
+        if not await self._claimed(session):
+            return
+        told = await self._asker.ask(session, reason)
+        if reason == gaps.HINT:
+            self._shared.damper.learn(session, told.reading)
+        await self._teller.learn(session, told)
+
+    async def _stop(self, session: Session, reason: str) -> None:
+        if await self._claimed(session):
+            await self._teller.learn(
+                session, await self._stopper.call(self._asker, session, reason)
+            )
+
+    async def _claimed(self, session: Session) -> bool:
+        if await self._ledger.claim(session.sid, token=self._lease.token, length=CLAIM):
+            return True
+        # a leader before us may still be calling
+        await self._ledger.postpone(session.sid, self._clock.now() + CLAIM / 4)
+        return False
+
+    async def _withhold(self, session: Session) -> Session:
+        """Note once that a stop is owed and not called."""
+        why = self._stopper.withheld(session, timings=self._timings)
+        if not why:
+            return session
+        now = self._clock.now()
+
+        def noting(known: Session) -> Session:
+            note = Note(now, Kind.DECISION, f"stop withheld: {why}")
+            timeline = noted(known.timeline, note)
+            return replace(known, stop_withheld_at=now, timeline=timeline)
+
+        self._stopper.withhold(session, why)
+        return await self._teller.note(session, noting) or session
+
+    def _until(self, until: float | None) -> float | None:
+        """Not later than the breaker closes: what it held back is owed then."""
+        closes_at = self._stopper.closes_at()
+        if closes_at is None:
+            return until
+        return closes_at if until is None else min(until, closes_at)
 
     def _decide(self, session: Session) -> Action:
         return decide(
             session,
             now=self._clock.now(),
             timings=self._timings,
-            stops=self._stops,
+            stops=self._stopper.rules(),
             wave=self._asker.in_wave(),
-        )
-
-    async def _learn(self, before: Session, told: Evidence) -> None:
-        def news(session: Session | None) -> Change | None:
-            if session is None:
-                return None  # forgotten meanwhile
-            session = observe(session, told)
-            if told.reading is Reading.RUNNING and _unheard(session):
-                session = replace(session, started_told=True)
-                return Change(session, findings.started(session))
-            return Change(session)
-
-        after = await self._fold(before.sid, news)
-        if after is not None and after.started_told and not before.started_told:
-            self._metrics.findings.labels("started").inc()
-            log.info("recording.started", sid=after.sid, told_by="query")
-
-    async def _close(self, before: Session) -> None:
-        def news(session: Session | None) -> Change | None:
-            # Decided again: somebody may have told something meanwhile
-            if session is None or not isinstance(action := self._decide(session), Close):
-                return None
-            if session.state is not State.CLOSED:
-                now = self._clock.now()
-                session = close(session, action.reason, told_by=action.told_by, at=now)
-            session = replace(session, told=True)
-            return Change(session, findings.closed(session))
-
-        after = await self._fold(before.sid, news)
-        if after is not None:
-            self._metrics.findings.labels("closed").inc()
-            log.info(
-                "recording.ended",
-                sid=after.sid,
-                reason=after.closed_reason,
-                told_by=after.closed_by,
-                upload=after.upload,
-                files=len(after.files),
-            )
-
-    async def _fold(self, sid: str, news: Fold) -> Session | None:
-        # The call may have taken longer than the lease; lost, it may still be free
-        if await self._lease.hold() is None:
-            raise FencedError(f"recording {sid}: somebody else leads")
-        return await fold(
-            self._ledger,
-            sid,
-            news,
-            now=self._clock.now(),
-            timings=self._timings,
-            token=self._lease.token,
         )
 
     def _note(self, problem: str) -> None:
@@ -233,7 +258,3 @@ class Reconciler:
         elif self._problem and not problem:
             log.info("recording.reconciler_resumed", after=self._problem)
         self._problem = problem
-
-
-def _unheard(session: Session) -> bool:
-    return session.heard_at is None and not session.started_told

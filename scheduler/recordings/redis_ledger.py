@@ -6,9 +6,8 @@ once across crashes, restarts and leaders. Open sessions are also remembered in 
 store that came back empty gets them back.
 """
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Any, cast
 
 import msgspec
@@ -23,7 +22,9 @@ from scheduler.recordings.ledger import (
     FencedError,
     SessionUnreadableError,
 )
+from scheduler.recordings.ledger_scripts import CLAIM, FORGET, POSTPONE, SAVE
 from scheduler.recordings.record import from_hash, to_hash
+from scheduler.recordings.remembered import Remembered
 from scheduler.recordings.session import Session, State
 
 log = structlog.get_logger()
@@ -36,55 +37,6 @@ ADOPT_LIMIT = 100_000
 
 _FENCED, _CONFLICT = -1, -2
 
-# KEYS: recording, due, events, lease. ARGV: version, token or '', sid, due or '', time to live in
-# ms or 0, kind or '', the entry's fields, the hash's fields (both msgpack arrays).
-_SAVE = """
-if ARGV[2] ~= '' and redis.call('GET', KEYS[4]) ~= ARGV[2] then return -1 end
-local version = tonumber(redis.call('HGET', KEYS[1], 'version') or '0')
-if version ~= tonumber(ARGV[1]) then return -2 end
-local told = {}
-local kept = redis.call('HGETALL', KEYS[1])
-for i = 1, #kept, 2 do
-  if string.sub(kept[i], 1, 8) == 'finding:' then
-    told[#told + 1] = kept[i]
-    told[#told + 1] = kept[i + 1]
-  end
-end
-if ARGV[6] ~= '' and redis.call('HEXISTS', KEYS[1], 'finding:' .. ARGV[6]) == 0 then
-  told[#told + 1] = 'finding:' .. ARGV[6]
-  told[#told + 1] = redis.call('XADD', KEYS[3], '*', unpack(cmsgpack.unpack(ARGV[7])))
-end
-redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'version', version + 1, unpack(cmsgpack.unpack(ARGV[8])))
-if #told > 0 then redis.call('HSET', KEYS[1], unpack(told)) end
-if ARGV[5] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[5]) end
-if ARGV[4] == '' then redis.call('ZREM', KEYS[2], ARGV[3])
-else redis.call('ZADD', KEYS[2], ARGV[4], ARGV[3]) end
-return version + 1
-"""
-
-# KEYS: recording, due. ARGV: sid, due or '', version or ''
-_POSTPONE = """
-if ARGV[3] ~= '' then
-  local found = redis.call('HGET', KEYS[1], 'version') or '0'
-  if found ~= ARGV[3] then return 0 end
-end
-if ARGV[2] == '' then redis.call('ZREM', KEYS[2], ARGV[1])
-else redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1]) end
-return 1
-"""
-
-# KEYS: recording, due. ARGV: sid, time to live of the mark in ms, or 0: leave none
-_FORGET = """
-redis.call('DEL', KEYS[1])
-redis.call('ZREM', KEYS[2], ARGV[1])
-if ARGV[2] ~= '0' then
-  redis.call('HSET', KEYS[1], 'forgotten', '1')
-  redis.call('PEXPIRE', KEYS[1], ARGV[2])
-end
-return 1
-"""
-
 _FORGOTTEN = b"forgotten"
 """The one field of a hash that was forgotten on purpose: no process may write back its memory."""
 
@@ -96,10 +48,11 @@ class RedisLedger:
         self._client = client
         self._keys = keys
         self._keep = keep
-        self._save = Script(client, _SAVE)
-        self._postpone = Script(client, _POSTPONE)
-        self._forget = Script(client, _FORGET)
-        self._open: dict[str, tuple[float, Session]] = {}
+        self._save = Script(client, SAVE)
+        self._postpone = Script(client, POSTPONE)
+        self._forget = Script(client, FORGET)
+        self._claim = Script(client, CLAIM)
+        self.remembered = Remembered()
 
     async def load(self, sid: str) -> Session | None:
         """The session as last saved; from memory when the store has lost it."""
@@ -113,12 +66,12 @@ class RedisLedger:
                 raise
             raise SessionUnreadableError(sid, error.detail) from error
         if _FORGOTTEN in found:
-            self._open.pop(sid, None)
+            self.remembered.drop(sid)
             return None
         if found:
             return from_hash(sid, found)
-        remembered = self._open.get(sid)
-        return replace(remembered[1], version=0) if remembered else None
+        remembered = self.remembered.get(sid)
+        return replace(remembered, version=0) if remembered else None
 
     async def save(
         self, change: Change, *, due: float | None, now: float, token: str | None = None
@@ -129,7 +82,7 @@ class RedisLedger:
         version = await self._save(
             keys=[
                 *(self._keys.recording(sid), self._keys.due),
-                *(self._keys.events, self._keys.lease(LEASE)),
+                *(self._keys.events, self._keys.lease(LEASE), self._keys.claim(sid)),
             ],
             args=[session.version, token or "", sid, *self._rest(change, due=due, now=now)],
         )
@@ -138,8 +91,18 @@ class RedisLedger:
         if version == _CONFLICT:
             raise ConflictError(f"recording {sid}: somebody else saved first")
         session = replace(session, version=version)
-        self._remember(session, now=now)
+        self.remembered.put(session, now=now)
         return session
+
+    async def claim(self, sid: str, *, token: str, length: float) -> bool:
+        """Whether nobody else calls for it now; ours for `length` seconds, or until saved."""
+        taken = await self._claim(
+            keys=[self._keys.lease(LEASE), self._keys.claim(sid)],
+            args=[token, max(1, int(length * 1000))],
+        )
+        if taken == _FENCED:
+            raise FencedError(f"recording {sid}: somebody else leads")
+        return bool(taken)
 
     async def due(self, *, now: float, limit: int) -> list[str]:
         """The sids due by now, the oldest first."""
@@ -159,6 +122,11 @@ class RedisLedger:
         with store_errors():
             first = await self._client.zrange(self._keys.due, 0, 0, withscores=True)
         return float(first[0][1]) if first else None
+
+    async def behind(self, *, now: float) -> int:
+        """How many are due by now."""
+        with store_errors():
+            return int(await self._client.zcount(self._keys.due, "-inf", now))
 
     async def postpone(self, sid: str, until: float | None, *, version: int | None = None) -> None:
         """Look at it again then, or not at all, unless somebody saved meanwhile."""
@@ -185,20 +153,31 @@ class RedisLedger:
     async def forget(self, sid: str) -> bool:
         """Drop it, and keep other processes from writing back what they remember."""
         known = await self._is_known(sid)
-        self._open.pop(sid, None)
+        self.remembered.drop(sid)
         await self._forget(
             keys=[self._keys.recording(sid), self._keys.due],
             args=[sid, self._ttl_ms if known else 0],
         )
         return known
 
+    async def absent(self, sids: Sequence[str]) -> list[str]:
+        """Those of which the store holds nothing, not even that they were forgotten."""
+        found: list[str] = []
+        for start in range(0, len(sids), 500):
+            some = sids[start : start + 500]
+            with store_errors():
+                pipeline = self._client.pipeline(transaction=False)
+                for sid in some:
+                    pipeline.exists(self._keys.recording(sid))
+                there = await pipeline.execute()
+            found += [sid for sid, exists in zip(some, there, strict=True) if not exists]
+        return found
+
     async def restore(self, *, now: float) -> int:
         """Write back what this process knows to be open and the store has lost; due at once."""
         written = 0
-        for sid, (touched, session) in list(self._open.items()):
-            if now - touched > self._keep:  # others may have closed it, and its hash expired
-                del self._open[sid]
-                continue
+        # what was not touched for so long may have been closed by others, and its hash expired
+        for session in self.remembered.fresh(since=now - self._keep):
             try:
                 await self.save(Change(replace(session, version=0)), due=now, now=now)
                 written += 1
@@ -210,7 +189,7 @@ class RedisLedger:
         """Remember the open sessions, and put those on the schedule that are not: due at once."""
         unfinished = [s for s in await self.all(limit=ADOPT_LIMIT) if not s.told]
         for session in unfinished:
-            self._remember(session, now=now)
+            self.remembered.put(session, now=now)
         if unfinished:
             with store_errors():
                 await self._client.zadd(
@@ -219,15 +198,7 @@ class RedisLedger:
 
     def open_by_state(self) -> dict[State, int]:
         """How many open sessions this process knows of, by state."""
-        counts = dict.fromkeys(State, 0)
-        for _, session in self._open.values():
-            counts[session.state] += 1
-        return counts
-
-    def open_sessions(self, *, limit: int) -> list[Session]:
-        """Open sessions that this process knows of, those that changed last first."""
-        newest = islice(reversed(self._open.values()), limit)
-        return [session for _, session in newest]
+        return self.remembered.by_state()
 
     @property
     def _ttl_ms(self) -> int:
@@ -256,13 +227,6 @@ class RedisLedger:
             msgspec.msgpack.encode([_text(part) for part in entry]),
             msgspec.msgpack.encode(flat),
         ]
-
-    def _remember(self, session: Session, *, now: float) -> None:
-        if session.told:
-            self._open.pop(session.sid, None)
-        else:
-            self._open.pop(session.sid, None)  # so that the order is that of the changes
-            self._open[session.sid] = (now, session)
 
     async def _sids(self) -> AsyncIterator[str]:
         prefix = self._keys.recording("")

@@ -36,6 +36,9 @@ class Registration:
     max_duration: float | None
     resource_expired_hour: float | None
     max_idle_time: float | None
+    max_recording_hour: float | None = None
+    file_name_prefix: tuple[str, ...] = ()
+    av_file_type: tuple[str, ...] = ()
 
 
 def read_registration(sid: str, body: Any, *, app_ids: Collection[str], now: float) -> Registration:
@@ -63,6 +66,9 @@ def read_registration(sid: str, body: Any, *, app_ids: Collection[str], now: flo
         max_duration=fields.optional("maxDuration", of.length),
         resource_expired_hour=fields.optional("resourceExpiredHour", of.within(1, 720)),
         max_idle_time=fields.optional("maxIdleTime", of.within(5, 2_592_000)),
+        max_recording_hour=fields.optional("maxRecordingHour", of.within(1, 720)),
+        file_name_prefix=fields.texts("fileNamePrefix", of.folder),
+        av_file_type=fields.texts("avFileType", of.container),
     )
     fields.refuse_the_rest()
     if fields.problems:
@@ -98,4 +104,7 @@ def join(
         max_duration=facts.max_duration or session.max_duration or max_duration,
         resource_expired_hour=facts.resource_expired_hour or session.resource_expired_hour,
         max_idle_time=facts.max_idle_time or session.max_idle_time,
+        max_recording_hour=facts.max_recording_hour or session.max_recording_hour,
+        file_name_prefix=facts.file_name_prefix or session.file_name_prefix,
+        av_file_type=facts.av_file_type or session.av_file_type,
     )

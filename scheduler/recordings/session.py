@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from agora_sidecar.agora.recordings import File
+from scheduler.recordings.sequences import Lanes
 from scheduler.recordings.timeline import Timeline
 
 RESOURCE_EXPIRED_HOURS = 72.0
@@ -54,6 +55,8 @@ class Reading(StrEnum):
     NOT_FOUND = "not_found"
     UNKNOWN = "unknown"
     """No usable answer: says nothing about the recording."""
+    REFUSED = "refused"
+    """Our request or our credentials are not accepted: says nothing about the recording."""
     GIVEN_UP = "given_up"
     """Our own decision that nothing more will be told."""
 
@@ -89,6 +92,7 @@ TRANSITIONS: dict[Reading, tuple[State, State, State, State, State | None]] = {
     _READ.NO_DATA: (_CLOSED, _CLOSED, _CLOSED, _CLOSED, _CLOSED),
     _READ.NOT_FOUND: (_START, _REC, _END, _UP, _CLOSED),
     _READ.UNKNOWN: (_START, _REC, _END, _UP, _CLOSED),
+    _READ.REFUSED: (_START, _REC, _END, _UP, _CLOSED),
     # What the vendor says after the end is late or was on its way; closing twice is our own mistake
     _READ.GIVEN_UP: (_CLOSED, _CLOSED, _CLOSED, _CLOSED, None),
 }
@@ -122,8 +126,10 @@ def transition(state: State, reading: Reading) -> State:
 class Evidence:
     """One thing that was told: when (Unix seconds), by whom, and how it is read.
 
-    `host` answered; `trusted` says that this host has answered 200 for this account before. `text`
-    is for people. `files` are those named; `uid` is the recorder's new one after a fail-over.
+    `host` answered; `trusted` says that this host has answered 200 for this account before, and
+    `doubted` that many recordings turned 404 at once. `text` is for people. `files` are those
+    named; `uid` is the recorder's new one after a fail-over. `sent_at` is the vendor's own time of
+    an event; `receiving` tells of a `stream` whether it arrives.
     """
 
     at: float
@@ -132,8 +138,12 @@ class Evidence:
     text: str = ""
     host: str = ""
     trusted: bool = False
+    doubted: bool = False
     files: tuple[File, ...] = ()
     uid: str = ""
+    sent_at: float | None = None
+    stream: str = ""
+    receiving: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +151,10 @@ class Session:
     """One recording: what names it, what is wanted, what was observed. Times are Unix seconds.
 
     `version` counts the ledger's changes; 0 is not saved yet. `registered` tells that somebody gave
-    its facts, not only the stream. `ended_at` is set once its end is certain but not its files;
-    `closed_reason` is set with `closed_at`; `told` once its `closed` entry is on the stream.
+    its facts, not only the stream. `idle_since`: no stream arrives. `hint_at`: ask then, earlier
+    than silence would. `left_at`: it was told to be leaving; `ended_at`: its end is certain, but
+    not its files; `uploading_at`: the uploader was last heard of after the end. `closed_reason` is
+    set with `closed_at`; `findings` are the kinds that are on the stream.
     """
 
     sid: str
@@ -158,23 +170,36 @@ class Session:
     max_duration: float | None = None
     resource_expired_hour: float = RESOURCE_EXPIRED_HOURS
     max_idle_time: float | None = None
+    max_recording_hour: float | None = None
+    file_name_prefix: tuple[str, ...] = ()
+    av_file_type: tuple[str, ...] = ()
 
     stop_wanted: str = ""
     stop_wanted_at: float | None = None
     stop_called_at: float | None = None
     stop_tries: int = 0
+    stop_withheld_at: float | None = None
+    stop_obstacle: str = ""
 
     state: State = State.STARTING
     failing_over: bool = False
+    fail_overs: int = 0
     recorder_uid: str = ""
     alive_at: float | None = None
     heard_at: float | None = None
     asked_at: float | None = None
     attempts: int = 0
     hint_at: float | None = None
+    hint: str = ""
+    streams: tuple[str, ...] = ()
+    idle_since: float | None = None
+    lanes: Lanes = ()
     missing_since: float | None = None
     missing_at: float | None = None
     missing_hosts: tuple[str, ...] = ()
+    doubted: bool = False
+    left_at: float | None = None
+    uploading_at: float | None = None
     ended_at: float | None = None
     ended_by: Source | None = None
     abnormal: bool = False
@@ -184,14 +209,41 @@ class Session:
     closed_reason: str = ""
     closed_by: Source | None = None
     afterwards: str = ""
-    started_told: bool = False
-    told: bool = False
+    findings: tuple[str, ...] = ()
     timeline: Timeline = ()
     version: int = 0
 
+    @property
+    def told(self) -> bool:
+        """Whether its `closed` entry is on the stream: nothing is left to do."""
+        return "closed" in self.findings
+
+    @property
+    def askable_until(self) -> float:
+        """Until when `query` and `stop` work; 0 without a resource id."""
+        return self.started_at + 3600 * self.resource_expired_hour if self.resource_id else 0.0
+
     def askable(self, now: float) -> bool:
         """Whether `query` and `stop` work: known resource id, within `resourceExpiredHour`."""
-        return bool(self.resource_id) and now < self.started_at + 3600 * self.resource_expired_hour
+        return now < self.askable_until
+
+    def unaskable(self, now: float) -> str:
+        """Why they do not work; empty where they do."""
+        if not self.resource_id:
+            return "no resource id is known"
+        return "" if self.askable(now) else "resourceExpiredHour is over"
+
+
+def hinted(session: Session, hint: str, *, at: float) -> Session:
+    """The session with a reason to ask at `at`, unless there is one to ask earlier."""
+    if session.hint_at is not None and session.hint_at <= at:
+        return session
+    return replace(session, hint_at=at, hint=hint)
+
+
+def unhinted(session: Session) -> Session:
+    """The session without a reason to ask early."""
+    return replace(session, hint_at=None, hint="")
 
 
 def close(session: Session, reason: str, *, told_by: Source, at: float) -> Session:

@@ -4,6 +4,7 @@ For whoever does not know shards: the API, the commands. Intake and reconciler h
 """
 
 import asyncio
+from collections.abc import Sequence
 from heapq import merge
 
 from agora_sidecar.keys import Shards
@@ -38,6 +39,10 @@ class ShardedLedger:
         ledger = self.of(change.session.sid)
         return await ledger.save(change, due=due, now=now, token=token)
 
+    async def claim(self, sid: str, *, token: str, length: float) -> bool:
+        """Whether nobody else calls for it now; `token` is that of the shard's lease."""
+        return await self.of(sid).claim(sid, token=token, length=length)
+
     async def due(self, *, now: float, limit: int) -> list[str]:
         """The sids due by now, the oldest first."""
         found = await asyncio.gather(*(part.due_at(now=now, limit=limit) for part in self.parts))
@@ -47,6 +52,10 @@ class ShardedLedger:
         """When the next one is due."""
         found = await asyncio.gather(*(part.next_due() for part in self.parts))
         return min((at for at in found if at is not None), default=None)
+
+    async def behind(self, *, now: float) -> int:
+        """How many are due by now."""
+        return sum(await asyncio.gather(*(part.behind(now=now) for part in self.parts)))
 
     async def postpone(self, sid: str, until: float | None, *, version: int | None = None) -> None:
         """Look at it again then, or not at all, unless somebody saved meanwhile."""
@@ -64,6 +73,14 @@ class ShardedLedger:
     async def forget(self, sid: str) -> bool:
         """Drop what is known of it."""
         return await self.of(sid).forget(sid)
+
+    async def absent(self, sids: Sequence[str]) -> list[str]:
+        """Those of which the store holds nothing, not even that they were forgotten."""
+        by_part: dict[RedisLedger, list[str]] = {}
+        for sid in sids:
+            by_part.setdefault(self.of(sid), []).append(sid)
+        found = [await part.absent(some) for part, some in by_part.items()]
+        return [sid for some in found for sid in some]
 
     async def restore(self, *, now: float) -> int:
         """Write back what this process knows to be open and the store has lost; due at once."""
@@ -85,4 +102,4 @@ class ShardedLedger:
     def open_sessions(self, *, limit: int) -> list[Session]:
         """Open sessions that this process knows of, from each shard in turn."""
         share = -(-limit // len(self.parts))
-        return [session for part in self.parts for session in part.open_sessions(limit=share)]
+        return [session for part in self.parts for session in part.remembered.newest(share)]

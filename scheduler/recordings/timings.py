@@ -14,15 +14,22 @@ class Timings:
     first question after the sid, and `confirm_again` the next ones (integration-best-practices.md).
     `end_after_404`: how long a 404 must last (the vendor's fail-over takes up to 90 s), and
     `wave_patience` while many turn 404 within `wave_window`. `upload_wait`: how long to wait for
-    31/32 after the end (OAS-zh stop: normally within 20 minutes). `ask_again`, `stop_again`:
-    growing intervals, the last one repeated. `keep`: life of a closed recording in the ledger.
-    `poll`: how often to look for what became due. `jitter`: part by which `silence` varies.
+    31/32 after the end (OAS-zh stop: normally within 20 minutes), `upload_limit`: when an upload
+    that goes on is overdue, and `upload_again` the longest interval between questions about it.
+    `ask_again`, `stop_again`: growing intervals, the last one repeated. `gap_patience`: how long a
+    missing notification may be late. `idle_time`: `maxIdleTime` where nobody gave it. `keep`: life
+    of a closed recording in the ledger. `poll`: how often to look for what became due. `jitter`:
+    part by which `silence` varies.
     """
 
     silence: float = 120.0
     confirm_after: float = 5.0
     end_after_404: float = 100.0
     upload_wait: float = 1200.0
+    upload_limit: float = 86_400.0
+    upload_again: float = 3600.0
+    gap_patience: float = 10.0
+    idle_time: float = 30.0
     wave_window: float = 60.0
     wave_patience: float = 900.0
     confirm_again: tuple[float, ...] = (5.0, 10.0, 15.0)
@@ -33,11 +40,11 @@ class Timings:
     jitter: float = 0.1
 
     def faster(self, speed: float) -> "Timings":
-        """The same rules at `speed` times the pace; `keep` and `jitter` stay as they are."""
+        """The same rules at `speed` times the pace; what is not ours to pace stays as it is."""
         scaled: dict[str, Any] = {
             field.name: _divided(getattr(self, field.name), speed)
             for field in fields(self)
-            if field.name not in {"keep", "jitter"}
+            if field.name not in {"keep", "jitter", "idle_time"}
         }
         return replace(self, **scaled)
 

@@ -1,6 +1,8 @@
 """A ledger in this process's memory, and a lease that is held as told."""
 
 import json
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from agora_sidecar.store import StoreError
@@ -29,6 +31,9 @@ class MemoryLedger:
         self._sessions: dict[str, Session] = {}
         self._kinds: set[tuple[str, str]] = set()
         self._due: dict[str, float] = {}
+        self._claims: dict[str, tuple[str, float]] = {}
+        self._forgotten: set[str] = set()
+        self.clock_for_test: Callable[[], float] = time.monotonic
 
     def findings(self, sid: str) -> list[tuple[str, dict[str, object]]]:
         """Kind and evidence of what was told of this recording."""
@@ -56,7 +61,19 @@ class MemoryLedger:
             self._kinds.add((session.sid, finding.kind))
             self.told.append((session.sid, finding))
         await self.postpone(session.sid, due)
+        if token is not None:
+            self._claims.pop(session.sid, None)
         return session
+
+    async def claim(self, sid: str, *, token: str, length: float) -> bool:
+        self._maybe_fail()
+        if token != self.leader_for_test:
+            raise FencedError("somebody else leads")
+        holder, until = self._claims.get(sid, ("", 0.0))
+        if holder not in {"", token} and self.clock_for_test() < until:
+            return False
+        self._claims[sid] = (token, self.clock_for_test() + length)
+        return True
 
     async def due(self, *, now: float, limit: int) -> list[str]:
         self._maybe_fail()
@@ -66,6 +83,10 @@ class MemoryLedger:
     async def next_due(self) -> float | None:
         self._maybe_fail()
         return min(self._due.values(), default=None)
+
+    async def behind(self, *, now: float) -> int:
+        self._maybe_fail()
+        return sum(at <= now for at in self._due.values())
 
     async def postpone(self, sid: str, until: float | None, *, version: int | None = None) -> None:
         saved = self._sessions.get(sid)
@@ -82,7 +103,13 @@ class MemoryLedger:
     async def forget(self, sid: str) -> bool:
         self._maybe_fail()
         self._due.pop(sid, None)
+        if sid in self._sessions:
+            self._forgotten.add(sid)
         return self._sessions.pop(sid, None) is not None
+
+    async def absent(self, sids: Sequence[str]) -> list[str]:
+        self._maybe_fail()
+        return [sid for sid in sids if sid not in self._sessions and sid not in self._forgotten]
 
     async def restore(self, *, now: float) -> int:
         return 0

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.recordings.decide import Action, Ask, Close, Stop, Wait, decide, due
+from scheduler.recordings.decide import Action, Ask, Close, Stop, Stops, Tell, Wait, decide, due
 from scheduler.recordings.observe import observe
 from scheduler.recordings.session import Reading, Source, State, close
 from scheduler.recordings.timings import Timings, step
@@ -25,6 +25,9 @@ ENDED: dict[str, Any] = {
     "ended_at": NOW,
     "ended_by": Source.EVENT,
 }
+UPLOADS: dict[str, Any] = ENDED | {"left_at": NOW}
+LEFT: dict[str, Any] = RECORDING | {"state": State.ENDING, "left_at": NOW}
+UNASKABLE: dict[str, Any] = {"resource_id": "", "findings": ("unaskable",)}
 WANTED: dict[str, Any] = {"stop_wanted": "requested", "stop_wanted_at": NOW}
 
 
@@ -32,7 +35,7 @@ WANTED: dict[str, Any] = {"stop_wanted": "requested", "stop_wanted_at": NOW}
     ("sentence", "known", "after", "expected"),
     [
         ("a new one is left alone at first", STARTING, 0, Wait(NOW + 5)),
-        ("then confirmed", STARTING, 5, Ask()),
+        ("then confirmed", STARTING, 5, Ask("confirm")),
         (
             "and asked again 10 s after the second answer",
             {"asked_at": NOW + 10, "attempts": 2},
@@ -46,12 +49,12 @@ WANTED: dict[str, Any] = {"stop_wanted": "requested", "stop_wanted_at": NOW}
             Wait(NOW + 15),
         ),
         ("one that sends events is not asked", RECORDING, 119, Wait(NOW + 120)),
-        ("a silent one is asked", RECORDING, 120, Ask()),
+        ("a silent one is asked", RECORDING, 120, Ask("silence")),
         (
             "one that may have died is asked at once",
-            RECORDING | {"hint_at": NOW + 3},
+            RECORDING | {"hint_at": NOW + 3, "hint": "error"},
             3,
-            Ask(),
+            Ask("error"),
         ),
         (
             "one that answered is silent from the answer on",
@@ -88,7 +91,7 @@ WANTED: dict[str, Any] = {"stop_wanted": "requested", "stop_wanted_at": NOW}
             "time alone does not make a 404 last: only a later answer does",
             MISSING,
             1000,
-            Ask(),
+            Ask("not_found"),
         ),
         (
             "a 404 that failed to be confirmed at the end is asked again later, not at once",
@@ -97,10 +100,60 @@ WANTED: dict[str, Any] = {"stop_wanted": "requested", "stop_wanted_at": NOW}
             Wait(NOW + 220),
         ),
         ("after the end it waits for the files", ENDED, 1199, Wait(NOW + 1200)),
-        ("but not for ever", ENDED, 1200, Close("uploaded", Source.EVENT)),
+        ("then asks whether the upload goes on", ENDED, 1200, Ask("files")),
+        (
+            "which is over when nobody knows of it",
+            ENDED | {"asked_at": NOW + 1201, "attempts": 1, "missing_hosts": ("h",)},
+            1201,
+            Close("uploaded", Source.EVENT),
+        ),
+        (
+            "an answer that says nothing is asked for again",
+            ENDED | {"asked_at": NOW + 1201, "attempts": 1},
+            1202,
+            Wait(NOW + 1501.25),
+        ),
+        (
+            "but not for ever",
+            ENDED | {"asked_at": NOW + 2399, "attempts": 9},
+            2400,
+            Close("uploaded", Source.EVENT),
+        ),
+        (
+            "who cannot be asked is not waited for longer",
+            ENDED | {"resource_id": ""},
+            1200,
+            Close("uploaded", Source.EVENT),
+        ),
+        (
+            "an upload that goes on is asked about at growing intervals",
+            UPLOADS | {"asked_at": NOW + 4000, "uploading_at": NOW + 4000, "attempts": 3},
+            4001,
+            Wait(NOW + 5000),
+        ),
+        (
+            "at most an hour apart",
+            UPLOADS | {"asked_at": NOW + 40_000, "uploading_at": NOW + 40_000, "attempts": 3},
+            43_600,
+            Ask("files"),
+        ),
+        (
+            "and after a day it is overdue",
+            UPLOADS | {"asked_at": NOW + 86_000, "uploading_at": NOW + 86_000, "attempts": 9},
+            86_400,
+            Tell("upload_overdue", "the vendor reports that the upload goes on"),
+        ),
+        (
+            "which is told once",
+            UPLOADS
+            | {"asked_at": NOW + 86_000, "uploading_at": NOW + 86_000, "attempts": 9}
+            | {"findings": ("upload_overdue",)},
+            86_400,
+            Wait(NOW + 89_600),
+        ),
         (
             "an abnormal end is told as such",
-            ENDED | {"abnormal": True},
+            ENDED | {"abnormal": True, "resource_id": ""},
             1200,
             Close("abnormal", Source.EVENT),
         ),
@@ -136,16 +189,71 @@ WANTED: dict[str, Any] = {"stop_wanted": "requested", "stop_wanted_at": NOW}
         ("its limit is waited for", RECORDING | {"max_duration": 60.0}, 1, Wait(NOW + 60)),
         ("and kept", RECORDING | {"max_duration": 60.0}, 60, Stop("max_duration")),
         (
-            "without a resource id nothing can be asked",
+            "without a resource id nothing can be asked, which is told",
             RECORDING | {"resource_id": ""},
             999,
+            Tell("unaskable", "no resource id is known"),
+        ),
+        (
+            "once",
+            RECORDING | {"resource_id": "", "findings": ("unaskable",)},
+            999,
             Wait(None),
+        ),
+        (
+            "and while its events come nobody need know",
+            RECORDING | {"resource_id": "", "heard_at": NOW + 950},
+            999,
+            Wait(NOW + 1070),
+        ),
+        (
+            "one that left, and of which nobody can be asked, is over when no more comes",
+            LEFT | {"resource_id": "", "findings": ("unaskable",)},
+            1199,
+            Wait(NOW + 1200),
+        ),
+        (
+            "told by the event that it left",
+            LEFT | {"resource_id": "", "findings": ("unaskable",)},
+            1200,
+            Close("unconfirmed", Source.EVENT),
+        ),
+        (
+            "one that cannot last longer is over by the clock",
+            RECORDING | UNASKABLE | {"max_recording_hour": 1.0},
+            4800,
+            Close("unconfirmed", Source.CLOCK),
+        ),
+        (
+            "one that may have reached its longest life is asked about",
+            RECORDING | {"max_recording_hour": 1.0, "asked_at": NOW + 3600, "heard_at": NOW + 3600},
+            3605,
+            Ask("max_recording_hour"),
+        ),
+        (
+            "one to which nobody sends is asked about when it should have left",
+            RECORDING | {"idle_since": NOW, "max_idle_time": 20.0},
+            25,
+            Ask("idle"),
+        ),
+        (
+            "once",
+            RECORDING | {"idle_since": NOW, "max_idle_time": 20.0, "asked_at": NOW + 25},
+            26,
+            Wait(NOW + 145),
+        ),
+        (
+            "before nobody can be asked any more there is one last question",
+            RECORDING
+            | {"resource_expired_hour": 1.0, "asked_at": NOW + 3350, "heard_at": NOW + 3350},
+            3400,
+            Ask("last_chance"),
         ),
         (
             "nor when its resource has expired",
             RECORDING | {"resource_expired_hour": 1.0},
             3600,
-            Wait(None),
+            Tell("unaskable", "resourceExpiredHour is over"),
         ),
         (
             "a closed one is told",
@@ -159,7 +267,7 @@ WANTED: dict[str, Any] = {"stop_wanted": "requested", "stop_wanted_at": NOW}
                 "state": State.CLOSED,
                 "closed_reason": "uploaded",
                 "closed_by": Source.EVENT,
-                "told": True,
+                "findings": ("closed",),
             },
             0,
             Wait(None),
@@ -174,7 +282,7 @@ def test_what_is_done(sentence: str, known: dict[str, Any], after: float, expect
 def test_a_policy_without_stops_asks_instead() -> None:
     wanted = session(**RECORDING, **WANTED)
 
-    assert decide(wanted, now=NOW, timings=TIMINGS, stops=False) == Wait(NOW + 120)
+    assert decide(wanted, now=NOW, timings=TIMINGS, stops=Stops(policy=False)) == Wait(NOW + 120)
 
 
 def test_in_a_wave_a_404_must_last_longer() -> None:
@@ -188,7 +296,9 @@ def test_in_a_wave_a_404_must_last_longer() -> None:
 def test_it_is_due_when_there_is_something_to_do() -> None:
     assert due(session(), now=NOW + 5, timings=TIMINGS) == NOW + 5
     assert due(session(), now=NOW, timings=TIMINGS) == NOW + 5
-    assert due(session(resource_id=""), now=NOW, timings=TIMINGS) is None
+    assert due(session(resource_id=""), now=NOW, timings=TIMINGS) == NOW + 120
+    unaskable = session(resource_id="", findings=("unaskable",))
+    assert due(unaskable, now=NOW, timings=TIMINGS) is None
 
 
 def test_a_404_is_asked_about_at_5_10_15_seconds_and_until_it_lasted() -> None:
@@ -242,9 +352,9 @@ def test_the_next_look_is_never_due_again_at_once_after_the_answer(story: list[A
     for reading, told, pause in story:
         now += pause
         known = observe(known, told(reading, now))
-        if decide(known, now=now, timings=TIMINGS) == Ask():
+        if isinstance(decide(known, now=now, timings=TIMINGS), Ask):
             known = observe(known, answer(Reading.UNKNOWN, now))
-            assert decide(known, now=now, timings=TIMINGS) != Ask()
+            assert not isinstance(decide(known, now=now, timings=TIMINGS), Ask)
 
 
 def test_what_was_closed_by_decision_is_closed_by_the_clock_only_once() -> None:

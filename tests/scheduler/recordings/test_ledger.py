@@ -151,7 +151,9 @@ async def test_who_does_not_lead_may_not_write_under_the_lease(ledger: Ledger) -
 
 async def test_open_sessions_are_counted_by_state(ledger: Ledger) -> None:
     await ledger.save(Change(session(sid="a")), due=None, now=NOW)
-    await ledger.save(Change(session(sid="b", state=State.CLOSED, told=True)), due=None, now=NOW)
+    await ledger.save(
+        Change(session(sid="b", state=State.CLOSED, findings=("closed",))), due=None, now=NOW
+    )
 
     counts = ledger.open_by_state()
 
@@ -161,7 +163,7 @@ async def test_open_sessions_are_counted_by_state(ledger: Ledger) -> None:
 async def test_adopting_puts_what_is_open_and_off_the_schedule_back_on_it(ledger: Ledger) -> None:
     await ledger.save(Change(session(sid="lost")), due=None, now=NOW)
     await ledger.save(Change(session(sid="known")), due=NOW + 50, now=NOW)
-    await ledger.save(Change(session(sid="over", told=True)), due=None, now=NOW)
+    await ledger.save(Change(session(sid="over", findings=("closed",))), due=None, now=NOW)
 
     await ledger.adopt(now=NOW)
 
@@ -245,7 +247,7 @@ def redis_ledger(redis: Redis, keys: Keys) -> RedisLedger:
 async def test_a_finding_is_an_entry_of_the_public_layout(
     redis_ledger: RedisLedger, redis: Redis, keys: Keys, leader: Lease
 ) -> None:
-    change = Change(session(told=True), TOLD)
+    change = Change(session(findings=("closed",)), TOLD)
 
     await redis_ledger.save(change, due=None, now=NOW, token=leader.token)
 
@@ -310,7 +312,7 @@ async def test_only_a_told_recording_expires(
     saved = await redis_ledger.save(Change(session()), due=None, now=NOW)
     assert await redis.ttl(keys.recording(SID)) == -1
 
-    await redis_ledger.save(Change(replace(saved, told=True)), due=None, now=NOW)
+    await redis_ledger.save(Change(replace(saved, findings=("closed",))), due=None, now=NOW)
     assert 990 < await redis.ttl(keys.recording(SID)) <= 1000
 
 
@@ -334,7 +336,7 @@ async def test_open_recordings_are_written_back_to_a_store_that_came_back_empty(
     redis_ledger: RedisLedger, redis: Redis, keys: Keys
 ) -> None:
     open_one = await redis_ledger.save(Change(session()), due=NOW + 50, now=NOW)
-    over = session(sid="over", state=State.CLOSED, told=True)
+    over = session(sid="over", state=State.CLOSED, findings=("closed",))
     await redis_ledger.save(Change(over), due=None, now=NOW)
     await redis.flushall()
 
@@ -364,7 +366,7 @@ async def test_what_is_in_the_store_is_not_overwritten_by_what_is_remembered(
     other = RedisLedger(redis, keys, keep=9)
     loaded = await other.load(SID)
     assert loaded is not None
-    newer = await other.save(Change(replace(loaded, told=True)), due=None, now=NOW)
+    newer = await other.save(Change(replace(loaded, findings=("closed",))), due=None, now=NOW)
 
     assert await redis_ledger.restore(now=NOW) == 0
     assert await redis_ledger.load(SID) == newer

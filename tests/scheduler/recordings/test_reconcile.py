@@ -406,12 +406,13 @@ async def test_a_policy_without_stops_never_calls_stop() -> None:
     assert {e["reason"] for e in logs if e["event"] == "recording.stop_withheld"} == {"requested"}
 
 
-async def test_an_unaskable_recording_is_never_asked_and_closed_by_its_events(
+async def test_an_unaskable_recording_is_told_once_never_asked_and_closed_by_its_events(
     world: World,
 ) -> None:
     await world.track(recording(resource_id=""))
     await world.live(3600)
-    assert (world.vendor.asked, world.ledger.told) == ([], [])
+    assert world.vendor.asked == []
+    assert [kind for kind, _ in world.ledger.findings(SID)] == ["unaskable"]
 
     await world.tell(event(Reading.UPLOADED, world.clock.now()))
     await world.live(1)
@@ -481,7 +482,6 @@ async def test_who_does_not_lead_does_nothing(world: World) -> None:
     assert await world.reconciler.run_once() == world.lease.length / 3
 
     assert world.vendor.asked == []
-    assert world.count("recordings_leading") == 0
 
 
 async def test_who_lost_the_lease_while_asking_saves_nothing(world: World) -> None:
@@ -587,16 +587,6 @@ async def test_it_wants_to_be_called_again_when_the_next_one_is_due(world: World
     assert await world.reconciler.run_once() == 0.5
 
 
-async def test_states_are_shown(world: World) -> None:
-    await world.track(recording())
-    await world.track(session(sid="b"))
-
-    await world.reconciler.run_once()
-
-    assert world.count("recordings", state="recording") == 1
-    assert world.count("recordings", state="starting") == 1
-
-
 integration = pytest.mark.integration
 
 
@@ -653,6 +643,7 @@ async def test_a_crash_between_the_answer_and_the_save_still_gives_one_finding(
     with pytest.raises(asyncio.CancelledError):
         await crashing
     await lease.release()
+    await redis.delete(keys.claim(SID))  # its time runs out by the store's own clock
 
     restarted, _, _ = over_redis(redis, keys, clock=clock, vendor=FakeAgoraClient())
     for _ in range(200):
