@@ -73,9 +73,8 @@ async def run(
     Raises:
         ListenError: an address cannot be listened on.
     """
-    clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
-        ground = _Ground(redis, stream, agora, clock=clock)
+        ground = _Ground(redis, stream, agora, clock=clock or SystemClock())
         stack.push_async_callback(ground.close)
         sync = _sync(ground, allowlist, data_dir)
         loops = _loops(ground, recordings, data_dir=data_dir, app_id=agora.app_id)
