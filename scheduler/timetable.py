@@ -50,7 +50,8 @@ class Timetable:
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         self._scheduler.add_listener(self._overrun, EVENT_JOB_MAX_INSTANCES)
-        self._running: set[asyncio.Future[float | None]] = set()
+        self._running: dict[asyncio.Future[float | None], str] = {}
+        self._hurried: set[str] = set()
 
     def add(self, name: str, job: Job, *, interval: float, jitter: float = 0.0) -> None:
         """Run `job` now and then every `interval` seconds, give or take `jitter` seconds."""
@@ -58,9 +59,12 @@ class Timetable:
         async def run() -> None:
             # shielded: APScheduler cancels what runs when it is shut down, we let it finish
             running = asyncio.ensure_future(self._run(name, job))
-            self._running.add(running)
-            running.add_done_callback(self._running.discard)
+            self._running[running] = name
+            running.add_done_callback(lambda done: self._running.pop(done, None))
             again = await asyncio.shield(running)
+            if name in self._hurried:
+                self._hurried.discard(name)
+                again = 0.0
             if again is not None and again < interval:
                 self._hasten(name, again)
 
@@ -78,8 +82,11 @@ class Timetable:
         self._scheduler.start()
 
     def hurry(self, name: str) -> None:
-        """Run this job as soon as possible instead of at its next time."""
-        self._hasten(name, 0.0)
+        """Run this job as soon as possible; once more where it runs already."""
+        if name in self._running.values():
+            self._hurried.add(name)
+        else:
+            self._hasten(name, 0.0)
 
     async def close(self, *, within: float) -> None:
         """Start no job any more, and let those that run finish, for at most `within` seconds."""
