@@ -5,6 +5,7 @@ poll, good or not: grace goes on, and what somebody else changed is put right. W
 polls go on and targets are only looked at.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,18 +13,17 @@ import structlog
 
 from agora_sidecar.agora.errors import AddressListError
 from agora_sidecar.process.clock import Clock
-from scheduler.allowlist.addresses import Address
 from scheduler.allowlist.alarm import LEVELS, alarm
 from scheduler.allowlist.applier import Applier, Goal
 from scheduler.allowlist.audit import Audit
-from scheduler.allowlist.guard import judge
+from scheduler.allowlist.guard import Judged, judge
 from scheduler.allowlist.keeper import Keeper
 from scheduler.allowlist.metrics import AllowlistMetrics
 from scheduler.allowlist.orders import Orders
 from scheduler.allowlist.readiness import Evidence, against_enforcing
 from scheduler.allowlist.report import Outcome, describe
 from scheduler.allowlist.sightings import Sightings
-from scheduler.allowlist.source import Source
+from scheduler.allowlist.source import Answer, Source
 from scheduler.allowlist.targets import Target
 
 log = structlog.get_logger()
@@ -63,6 +63,7 @@ class Sync:
         self._publish = publish
         self._failures = self._rounds = 0
         self._causes: dict[str, None] = {}
+        self._turn = asyncio.Lock()
         self._alarm = ""
 
     async def apply_last_known_good(
@@ -85,14 +86,18 @@ class Sync:
     async def run_once(self, cause: str = "schedule") -> float | None:
         """Poll and apply; returns the seconds to the next poll if it should come earlier."""
         causes, self._causes = self._causes or {cause: None}, {}
-        polled = await self._poll("+".join(causes))
-        if self.keeper.book.entries:
-            await self.keeper.save()
-            await self.bring_in_line(cause="+".join(causes))
+        reason = "+".join(causes)
+        polled = await self._asked(reason)
+        async with self._turn:
+            if polled is not None:
+                self._learn(*polled, cause=reason)
+            if self.keeper.book.entries:
+                await self.keeper.save()
+                await self._apply(reason)
         self.sightings.save()
-        self._failures = 0 if polled else self._failures + 1
+        self._failures = 0 if polled is not None else self._failures + 1
         held = self.keeper.book.held is not None
-        well = polled and not held and not self.out_of_sync
+        well = polled is not None and not held and not self.out_of_sync
         self._rounds = 0 if well else self._rounds + 1
         self.watch_age()
         await self.publish()
@@ -102,6 +107,12 @@ class Sync:
         self, *, cause: str, which: Callable[[Target], bool] = lambda _: True
     ) -> list[Outcome]:
         """Let the targets have what the book says; while frozen, only look."""
+        async with self._turn:
+            return await self._apply(cause, which)
+
+    async def _apply(
+        self, cause: str, which: Callable[[Target], bool] = lambda _: True
+    ) -> list[Outcome]:
         found: list[Outcome] = []
         if self.orders.frozen:
             await self.applier.look(self.goal())
@@ -184,7 +195,7 @@ class Sync:
         )
         return against_enforcing(evidence)
 
-    async def _poll(self, cause: str) -> bool:
+    async def _asked(self, cause: str) -> tuple[Judged, Answer] | None:
         rules, held = self.keeper.rules, self.keeper.book.held
         try:
             answer = await self._source.ask(avoid=held.host if held else "")
@@ -195,15 +206,14 @@ class Sync:
             )
         except AddressListError as error:
             self._failed(error, cause)
-            return False
+            return None
+        return judged, answer
+
+    def _learn(self, judged: Judged, answer: Answer, *, cause: str) -> None:
         active = set(self.keeper.book.active)
         new = self.keeper.learn(judged, answer, cause=cause)
         if new and active - set(judged.addresses):
             self.sightings.rotated()
-        self._arrived(new)
-        return True
-
-    def _arrived(self, new: list[Address]) -> None:
         if not self.orders.frozen:
             self.sightings.listed(new)
 

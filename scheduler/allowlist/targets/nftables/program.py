@@ -9,7 +9,7 @@ import re
 from collections import deque
 from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from scheduler.allowlist.targets import TargetError
 
@@ -17,6 +17,8 @@ TIMEOUT = 5.0
 """Seconds for one `nft`; a change takes about 20 ms."""
 REMEMBERED = 64
 """Numbers of our own processes that are kept to recognise what they did."""
+_OWN: deque[int] = deque(maxlen=REMEMBERED)
+"""Numbers of this process's `nft`s: what these change is no drift."""
 _GENERATION = re.compile(r"^# new generation \d+ by process (\d+) \((.*)\)$")
 
 
@@ -36,12 +38,11 @@ class Nft:
     """Where it is, and on whose behalf errors are raised."""
 
     path: str = "nft"
-    own: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
 
     async def run(self, target: str, *arguments: str, stdin: str = "") -> str:
         """What it printed. Raises TargetError, NothingThereError."""
         process = await self._started(target, *arguments)
-        self.own.append(process.pid)
+        _OWN.append(process.pid)
         try:
             async with asyncio.timeout(TIMEOUT):
                 output, errors = await process.communicate(stdin.encode())
@@ -70,7 +71,7 @@ class Nft:
                     touched = touched or any(f" {table}" in line for table in tables)
                 elif touched:
                     touched = False
-                    if int(made[1]) not in self.own:
+                    if int(made[1]) not in _OWN:
                         yield Change(made[2])
         except ValueError as error:  # a line longer than anything nft says
             raise TargetError("nftables", f"nft monitor cannot be read: {error}") from error
