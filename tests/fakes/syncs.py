@@ -18,6 +18,9 @@ from scheduler.allowlist.sightings import Sightings
 from scheduler.allowlist.source import Asks, Source
 from scheduler.allowlist.sync import Publish, Sync
 from scheduler.allowlist.targets import Target
+from tests.fakes.address_list import AddressList
+from tests.fakes.clock import FakeClock
+from tests.fakes.memory_target import MemoryTarget
 
 
 def rules(**others: Any) -> Rules:
@@ -64,3 +67,36 @@ def sync_of(
         metrics=metrics,
         publish=publish,
     )
+
+
+class World:
+    """A sync over fakes, which may be started anew on the same disk."""
+
+    def __init__(self, folder: Path, *listed: str, **changed: Any) -> None:
+        self.folder = folder
+        self.clock = FakeClock()
+        self.list = AddressList(*listed)
+        self.target = MemoryTarget()
+        self.changed = changed
+        self.leads: Leads | None = None
+        self.start()
+
+    def start(self) -> Sync:
+        self.registry = CollectorRegistry()
+        self.sync = sync_of(
+            self.folder,
+            self.list,
+            self.target,
+            rules=rules(**self.changed),
+            clock=self.clock,
+            registry=self.registry,
+            leads=self.leads,
+        )
+        return self.sync
+
+    def admitted(self) -> set[str]:
+        current = self.target.current
+        return {str(address) for address in current.admitted} if current else set()
+
+    def measured(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(f"agora_sidecar_allowlist_{name}", labels)

@@ -71,6 +71,19 @@ async def test_a_job_may_be_hurried(timetable: Timetable) -> None:
     timetable.hurry("nobody")
 
 
+async def test_a_job_that_is_hurried_while_it_runs_runs_once_more(timetable: Timetable) -> None:
+    work = Work()
+    work.gate.clear()
+    timetable.add("job", work, interval=HOUR)
+    await until(lambda: work.runs == 1)
+    timetable.hurry("job")
+    timetable.hurry("job")
+    work.gate.set()
+    await until(lambda: work.finished == 2)
+    await asyncio.sleep(0.05)
+    assert work.runs == 2
+
+
 async def test_a_job_that_fails_is_said_and_runs_again(
     timetable: Timetable, runs: Callable[[str], float]
 ) -> None:
