@@ -57,14 +57,10 @@ class Timetable:
         """Run `job` now and then every `interval` seconds, give or take `jitter` seconds."""
 
         async def run() -> None:
-            # shielded: APScheduler cancels what runs when it is shut down, we let it finish
-            running = asyncio.ensure_future(self._run(name, job))
-            self._running[running] = name
-            running.add_done_callback(lambda done: self._running.pop(done, None))
-            again = await asyncio.shield(running)
-            if name in self._hurried:
+            again = await self._finished(name, job)
+            while name in self._hurried:  # asked for while it ran: what it saw may be old
                 self._hurried.discard(name)
-                again = 0.0
+                again = await self._finished(name, job)
             if again is not None and again < interval:
                 self._hasten(name, again)
 
@@ -104,6 +100,13 @@ class Timetable:
         when = datetime.now(UTC) + timedelta(seconds=max(0.0, seconds))
         if job is not None and (job.next_run_time is None or when < job.next_run_time):
             job.modify(next_run_time=when)
+
+    async def _finished(self, name: str, job: Job) -> float | None:
+        # shielded: APScheduler cancels what runs when it is shut down, we let it finish
+        running = asyncio.ensure_future(self._run(name, job))
+        self._running[running] = name
+        running.add_done_callback(lambda done: self._running.pop(done, None))
+        return await asyncio.shield(running)
 
     async def _run(self, name: str, job: Job) -> float | None:
         started = time.monotonic()
