@@ -21,7 +21,7 @@ from agora_sidecar.watch import StoreWatch
 from receiver.backlog import Backlog
 from receiver.client_address import TrustedProxies
 from receiver.inbox import Inbox
-from receiver.inlet import Inlet
+from receiver.inlet import Inlet, proven
 from receiver.listed import AddressList, Hints
 from receiver.metrics import ReceiverMetrics
 from receiver.safety import Safety
@@ -133,6 +133,7 @@ class Parts:
             clock=self._clock,
             metrics=self._metrics,
             visitors=self._visitors(),
+            on_authentic=proven,
         )
 
     def _inlet(self, webhook: Webhook) -> Inlet:

@@ -44,17 +44,23 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class _Connection(web.RequestHandler):
-    __slots__ = ("__weakref__", "_inlet", "_patience")
+    __slots__ = ("__weakref__", "_inlet", "_patience", "is_proven")
 
     def __init__(self, inlet: "Inlet", **options: object) -> None:
         super().__init__(inlet, **options)  # type: ignore[arg-type]  # what the server passes on
         self._inlet = inlet
         self._patience: asyncio.TimerHandle | None = None
+        self.is_proven = False
 
     @property
     def is_fresh(self) -> bool:
         """Open, and no request has come yet."""
         return self.transport is not None and not self._request_count
+
+    @property
+    def is_strange(self) -> bool:
+        """Open, and nothing authentic has come yet."""
+        return self.transport is not None and not self.is_proven
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -96,8 +102,8 @@ class Inlet(web.Server):
     """A server for one handler, with this module's limits, at most `max_body` bytes a body and
     `max_connections` connections.
 
-    When there are more, the oldest of those goes that never sent a request; where all have, the new
-    one. So whoever only holds connections open keeps nobody out.
+    When there are more, the oldest of those goes whose client has not `proven` itself; where all
+    have, the new one. So whoever holds no secret keeps nobody out.
     """
 
     def __init__(
@@ -138,7 +144,7 @@ class Inlet(web.Server):
         self.headers_timeout = headers_timeout
         self._most = min(max_connections, _files() - OTHER_FILES)
         self._open = 0
-        self._fresh: deque[ref[_Connection]] = deque()
+        self._strangers: deque[ref[_Connection]] = deque()
 
     def __call__(self) -> web.RequestHandler:
         """One connection's protocol."""
@@ -148,11 +154,12 @@ class Inlet(web.Server):
         """A connection more: make room where there are too many."""
         self._open += 1
         self.metrics.connections.set(self._open)
-        self._fresh.append(ref(connection))
+        self._strangers.append(ref(connection))
         if self._open > self._most:
             self._drop_one()
-        elif len(self._fresh) > 2 * self._most:  # most of them are gone, or no longer fresh
-            self._fresh = deque(r for r in self._fresh if (c := r()) is not None and c.is_fresh)
+        elif len(self._strangers) > 2 * self._most:  # most of them are gone, or proven
+            open_still = (r for r in self._strangers if (c := r()) is not None and c.is_strange)
+            self._strangers = deque(open_still)
 
     def closed(self) -> None:
         """A connection less."""
@@ -161,11 +168,17 @@ class Inlet(web.Server):
 
     def _drop_one(self) -> None:
         self.metrics.closed.labels("too_many").inc()
-        while self._fresh:
-            connection = self._fresh.popleft()()
-            if connection is not None and connection.is_fresh:
+        while self._strangers:
+            connection = self._strangers.popleft()()
+            if connection is not None and connection.is_strange:
                 connection.drop()
                 return
+
+
+def proven(request: web.BaseRequest) -> None:
+    """Its client holds a secret: its connection is not closed to make room for another."""
+    if isinstance(request.protocol, _Connection):
+        request.protocol.is_proven = True
 
 
 def _files() -> int:

@@ -80,7 +80,7 @@ class ReceiverSettings(Section):
         default=4096,
         ge=1,
         le=1_000_000,
-        description="Open connections; beyond them those go that never sent a request",
+        description="Open connections; beyond them those go that delivered nothing authentic",
     )
     trusted_proxies: tuple[Text, ...] = Field(
         default=(), max_length=64, description="Addresses that may tell the client's address"

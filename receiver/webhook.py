@@ -17,7 +17,7 @@ There is one route, so it is served without a router: `aiohttp.web.Server`, whos
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -83,10 +83,12 @@ class Webhook:
         clock: Clock,
         metrics: ReceiverMetrics,
         visitors: Visitors | None = None,
+        on_authentic: Callable[[web.BaseRequest], None] = lambda _: None,
         body_timeout: float = BODY_TIMEOUT,
     ) -> None:
         self._answers = Answers()
         self._visitors = visitors
+        self._on_authentic = on_authentic
         self._log = log.bind()  # the module's looks up the configuration at each call
         self._body_timeout = body_timeout
         self._path = path
@@ -156,6 +158,7 @@ class Webhook:
         label = verify(
             request.headers, body, source.secrets, now=now, accept_sha1=source.accept_sha1
         )
+        self._on_authentic(request)
         self._metrics.signed_by(source.name, label).inc()
         if self._visitors is not None and not self._visitors.admits(request, source.name):
             log.warning("event.refused", reason="unlisted", remote=request.remote)

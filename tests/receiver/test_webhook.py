@@ -13,7 +13,7 @@ from agora_sidecar.agora.signatures import SigningSecret, sign
 from agora_sidecar.keys import Shards
 from agora_sidecar.store import StoreError
 from receiver.inbox import Inbox
-from receiver.inlet import MAX_FIELD, Inlet
+from receiver.inlet import MAX_FIELD, Inlet, proven
 from receiver.metrics import ReceiverMetrics
 from receiver.webhook import Source, Webhook
 from tests.fakes.clock import FakeClock
@@ -75,6 +75,7 @@ class Receiver:
             shards=Shards(),
             clock=self.clock,
             metrics=metrics,
+            on_authentic=proven,
             body_timeout=0.05,
         )
 
@@ -406,6 +407,35 @@ async def test_idle_connections_keep_nobody_out(client: TestClient, post: Post) 
     assert (await post())[0] == 200
     for _, writer in held:
         writer.close()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",  # refused, and kept alive
+        b"POST /ncs HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}",
+        b"POST /ncs HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n",  # its body never comes
+    ],
+)
+async def test_nobody_without_a_secret_keeps_the_vendor_out(
+    receiver: Receiver, client: TestClient, sent: bytes
+) -> None:
+    vendor_reader, vendor = await asyncio.open_connection("127.0.0.1", client.port)
+    vendor.write(request(BODY, b"Content-Length: %d" % len(BODY)) + BODY)
+    assert await vendor_reader.readuntil(b"}") and receiver.count(200, "stored") == 1
+    held = []
+    for _ in range(MAX_CONNECTIONS + 5):
+        held.append(await asyncio.open_connection("127.0.0.1", client.port))
+        held[-1][1].write(sent)
+    await asyncio.sleep(0)
+    # both the connection that the vendor has, and a new one
+    vendor.write(request(BODY, b"Content-Length: %d" % len(BODY)) + BODY)
+    assert await vendor_reader.readuntil(b"}") and receiver.count(200, "duplicate") == 1
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    writer.write(request(BODY, b"Content-Length: %d" % len(BODY)) + BODY)
+    assert b"200 OK" in await reader.readuntil(b"}")
+    for _, one in (*held, (reader, writer), (vendor_reader, vendor)):
+        one.close()
 
 
 def request(body: bytes, *more: bytes, secret: bytes = SECRET) -> bytes:
