@@ -9,7 +9,7 @@ dropped. In a Cluster the driver follows MOVED and ASK; whatever else fails make
 look at the slots anew.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha1
 from typing import Any, TypeAlias
@@ -121,11 +121,19 @@ def _unreachable(error: Exception) -> str:
     return "unreachable"
 
 
-def connect(url: str, *, timeout: float = 5.0, connections: int = 32) -> Redis:
+def connect(
+    url: str,
+    *,
+    timeout: float = 5.0,
+    connections: int = 32,
+    on_connect: Callable[[], None] | None = None,
+) -> Redis:
     """A client for one server, Sentinel or a Cluster (see `store_address`); connects when used.
 
     Each command has `timeout` seconds; a command that may block must be given a shorter time to
     block. `connections` is the most there are to one server. Values come back as bytes.
+    `on_connect` is told of each new connection before anything is asked over it: what answers there
+    may be another server than before, or the same one with another configuration.
 
     Raises:
         ValueError: the address is none of these; the text does not repeat it.
@@ -138,14 +146,24 @@ def connect(url: str, *, timeout: float = 5.0, connections: int = 32) -> Redis:
         # One attempt: whoever asked knows better than the driver whether there is time for another
         "retry": Retry(NoBackoff(), 0),
     }
+    tell = _telling(on_connect) if on_connect else {}
     if address.kind == "sentinel":
-        return _master(address, options, connections=connections)
+        return _master(address, options | tell, connections=connections)
     if address.kind == "cluster":
         nodes = [ClusterNode(host, port) for host, port in address.hosts]
         given = _given(address) | options | {"max_connections": connections}
-        return Cluster(startup_nodes=nodes, deadline=timeout, **given)
-    client: Server = Server.from_url(address.url, max_connections=connections, **options)
+        return Cluster(startup_nodes=nodes, deadline=timeout, tell=tell, **given)
+    given = options | tell | {"max_connections": connections}
+    client: Server = Server.from_url(address.url, **given)
     return client
+
+
+def _telling(on_connect: Callable[[], None]) -> dict[str, Any]:
+    async def connected(connection: Any) -> None:
+        on_connect()
+        await connection.on_connect()  # what the driver does where nobody is told
+
+    return {"redis_connect_func": connected}
 
 
 def _given(address: Address) -> dict[str, Any]:
@@ -164,6 +182,7 @@ def _master(address: Address, options: dict[str, Any], *, connections: int) -> S
     # They are asked one after the other: all of them together within the time of one command
     each = options["socket_timeout"] / len(address.hosts)
     asked = options | {"socket_timeout": each, "socket_connect_timeout": each}
+    asked.pop("redis_connect_func", None)
     login = {"username": address.sentinel_username, "password": address.sentinel_password}
     sentinels: Any = Sentinel
     client: Server = sentinels(address.hosts, sentinel_kwargs=asked | tls | login).master_for(

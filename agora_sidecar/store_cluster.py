@@ -15,9 +15,12 @@ from redis.exceptions import RedisError
 class Cluster(RedisCluster):
     """A client of a Cluster whose commands end in time; `deadline` in seconds."""
 
-    def __init__(self, *, deadline: float, **given: Any) -> None:
+    def __init__(self, *, deadline: float, tell: dict[str, Any], **given: Any) -> None:
         # Reinitialising on every fifth MOVED closes the connections that others are using
         super().__init__(reinitialize_steps=0, **given)
+        # It has no argument for what is told of new connections
+        for options in (self.connection_kwargs, *(n.connection_kwargs for n in self.startup_nodes)):
+            options.update(tell)
         self._deadline = deadline
         self._failed: str | None = None
 

@@ -1,8 +1,9 @@
 """Watches the store for a process: is it there, and how safe is what it acknowledges.
 
 The store gone, hanging or back shows in the process's health within `interval` and is logged once,
-when it changes. What it says of its durability is asked again whenever it came back, and every
-`anew` seconds: it may be another server, or the same with another configuration.
+when it changes. What it says of its durability is asked again whenever it came back, for every new
+connection, and every `anew` seconds: it may be another server, or the same with another
+configuration.
 """
 
 import asyncio
@@ -15,6 +16,9 @@ from agora_sidecar.process.health import Health
 from agora_sidecar.store import Durability, Redis, StoreError, durability, ping
 
 log = structlog.get_logger()
+
+LOOKS = 3
+"""Attempts to be certain: a look may itself need a new connection."""
 
 
 class StoreWatch:
@@ -47,16 +51,40 @@ class StoreWatch:
         self._asked_at = 0.0
         self._identity: str | None = None
         self._warned: tuple[str, ...] = ()
+        self._connected = 0
+        self._known = 0
+        self._looking = asyncio.Lock()
         health.expect("redis")
+
+    def connected(self) -> None:
+        """A connection was made: nobody knows yet what answers there."""
+        self._connected += 1
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether a connection is newer than what is known of the store."""
+        return self._known != self._connected
+
+    async def ascertain(self) -> None:
+        """Look now if it is doubtful; afterwards it is not, unless the store does not answer."""
+        for _ in range(LOOKS):
+            if self.doubtful:
+                await self.look()
 
     async def look(self) -> None:
         """Look once; never raises for a store that does not answer."""
+        async with self._looking:
+            await self._look()
+
+    async def _look(self) -> None:
+        connected = self._connected
         try:
             await ping(self._client)
             found = await self._durability()
         except StoreError as error:
             self._lost(error)
             return
+        self._known = connected
         before, self.durability = self.durability, found
         was_there, self._there = self._there, True
         replaced = self._identity not in {None, found.identity}
@@ -83,7 +111,8 @@ class StoreWatch:
 
     async def _durability(self) -> Durability:
         now = self._clock.monotonic()
-        if self.durability is not None and now - self._asked_at < self._anew:
+        recent = now - self._asked_at < self._anew and not self.doubtful
+        if self.durability is not None and recent:
             return self.durability
         found = await durability(self._client)
         self._asked_at = now
@@ -108,5 +137,6 @@ async def first_look(watch: StoreWatch, *, timeout: float = 3.0) -> None:
     try:
         async with asyncio.timeout(timeout):
             await watch.look()
+            await watch.ascertain()
     except TimeoutError:
         return

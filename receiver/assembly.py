@@ -15,7 +15,7 @@ from agora_sidecar.process.ops import ops_application
 from agora_sidecar.process.page.board import Board, Panel
 from agora_sidecar.process.page.document import part
 from agora_sidecar.settings import RedisSettings, SourceSettings, StreamSettings
-from agora_sidecar.store import connect
+from agora_sidecar.store import Redis, connect
 from agora_sidecar.stream import Writer
 from agora_sidecar.watch import StoreWatch
 from receiver.backlog import Backlog
@@ -66,18 +66,13 @@ class Parts:
         # the ops port answers first: nobody may be sent here before the public one does
         self.health = Health(clock)
         self.health.expect("listening")
-        self.client = connect(redis.url.get_secret_value(), timeout=settings.ack_deadline / 2)
+        self.client = self._connects()
         writer = Writer(self.client, dedupe_window=stream.dedupe_window)
         self.safety = self._safety(writer, data_dir / "spool")
         self.inbox = self._inbox(writer)
-        self.watch = StoreWatch(
-            self.client,
-            health=self.health,
-            clock=clock,
-            anew=LOOK_ANEW,
-            on_durability=self.safety.learnt,
-        )
+        self.watch = self._watches()
         self.safety.serve(self.inbox, store_is_there=lambda: self.watch.durability is not None)
+        self.inbox.watched = self.watch
         self.health.one_of("redis", "spool")
         self._webhook = self._receives(sources)
         self.inlet = self._inlet(self._webhook)
@@ -88,6 +83,22 @@ class Parts:
         """Put other sources and another age in force, without a restart."""
         self._webhook.replace(_sources(sources), max_age=max_age)
         self._status.replace(sources)
+
+    def _connects(self) -> Redis:
+        def connected() -> None:
+            self.watch.connected()  # which is made after the client that it watches
+
+        url, timeout = self._redis.url.get_secret_value(), self._settings.ack_deadline / 2
+        return connect(url, timeout=timeout, on_connect=connected)
+
+    def _watches(self) -> StoreWatch:
+        return StoreWatch(
+            self.client,
+            health=self.health,
+            clock=self._clock,
+            anew=LOOK_ANEW,
+            on_durability=self.safety.learnt,
+        )
 
     def _certificate(self) -> Certificate | None:
         settings, clock = self._settings, self._clock

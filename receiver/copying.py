@@ -5,26 +5,18 @@ Written behind the answers: nobody waits for one; what cannot be copied is said 
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol
 
 import structlog
 
 from agora_sidecar.process.clock import Clock
 from agora_sidecar.stream import Append
+from receiver.neighbours import Copies
 from receiver.spool.journal import JournalError
 
 log = structlog.get_logger()
 
 MOST = 64
 """Batches whose copies wait for the disk; one that hangs must not fill the memory."""
-
-
-class Copies(Protocol):
-    """What is asked of the spool."""
-
-    async def copy(self, items: Sequence[tuple[Append, int]], *, at_ms: int) -> None:
-        """Copies of what the store took at this monotonic time; raises JournalError."""
-        ...
 
 
 class Copying:

@@ -12,17 +12,16 @@ Whichever way an event goes, or both, the once-only key makes it one entry.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Protocol
 
 import structlog
 
 from agora_sidecar.process.clock import Clock
 from agora_sidecar.store import StoreError
 from agora_sidecar.stream import Append, Outcome
-from receiver.copying import Copies, Copying
+from receiver.copying import Copying
 from receiver.lane import FAILED, PENDING, Lane, Ticket
 from receiver.metrics import ReceiverMetrics
+from receiver.neighbours import Appends, Keeps, Watched
 from receiver.spool.journal import JournalError
 
 log = structlog.get_logger()
@@ -40,28 +39,13 @@ ANSWERS = {
 SPOOL_LEVEL = "spool-fsync"
 
 
-class Appends(Protocol):
-    """What the inbox asks of the store."""
-
-    async def append_once(self, batch: Sequence[Append]) -> list[Outcome]:
-        """One outcome for each; raises StoreError."""
-        ...
-
-
-class Keeps(Copies, Protocol):
-    """What the inbox asks of the spool."""
-
-    async def put(self, items: Sequence[tuple[Append, int]]) -> None:
-        """On disk when it returns; each with its arrival in Unix ms. Raises JournalError."""
-        ...
-
-
 class Inbox:
     """Takes events one by one. `deadline` and `hedge_after` in seconds from an event's arrival.
 
     `level` is how safe the store is (`redis-fsync`, `redis-memory`, `unknown`); `needs_disk` that
-    an answer needs an fsync; `copies` that the store may forget what it took. All three are set by
-    whoever watches the store.
+    an answer needs an fsync; `copies` that the store may forget what it took. `level` and `copies`
+    are set by whoever watches the store, `watched`: what a store took that may be another one by
+    now is acknowledged after a new look, or from the spool.
     """
 
     def __init__(
@@ -84,6 +68,7 @@ class Inbox:
         self._needs_disk = needs_disk
         self.level = "unknown"
         self.copies = False
+        self.watched: Watched | None = None
         self._suspended = False
         self._store_lane = Lane(self._to_store, max_batch=max_batch, name="inbox-store")
         self._spool_lane = Lane(self._to_spool, max_batch=max_batch, name="inbox-spool")
@@ -159,6 +144,8 @@ class Inbox:
         try:
             async with asyncio.timeout(self._deadline) as self._patience:
                 outcomes = await self._store.append_once([ticket.item for ticket in batch])
+                if self.watched is not None and self.watched.doubtful and self._needs_disk:
+                    await self.watched.ascertain()
             if len(outcomes) != len(batch):
                 raise StoreError("odd", f"{len(outcomes)} outcomes for {len(batch)} events")
         except Exception as error:  # boundary: whatever went wrong, nobody may wait for ever
@@ -171,12 +158,28 @@ class Inbox:
             return
         if self._suspended and asyncio.get_running_loop().time() - began < self._hedge_after:
             self._go_on()
+        if not self._is_certain:
+            self._distrust(batch)
+            return
         self._metrics.safe_by(self.level).inc(len(batch))
         for ticket, outcome in zip(batch, outcomes, strict=True):
             if not ticket.done.done():
                 ticket.done.set_result(ANSWERS[outcome])
         if self.copies:
             self._copying.begin([(ticket.item, ticket.received_ms) for ticket in batch])
+
+    @property
+    def _is_certain(self) -> bool:
+        """Whether what the store has just taken may be acknowledged."""
+        doubtful = self.watched is not None and self.watched.doubtful
+        return self.store_suffices and not (doubtful and self._needs_disk)
+
+    def _distrust(self, batch: list[Ticket]) -> None:
+        """The store has them, and may not have them safely: the once-only key bears both."""
+        for ticket in batch:
+            ticket.in_store = 0
+            if ticket.in_spool != PENDING and not ticket.done.done():
+                self._enter_spool(ticket)
 
     def _store_failed(self, batch: list[Ticket], failure: StoreError) -> None:
         waiting = self._store_lane.take_back()

@@ -12,10 +12,11 @@ from structlog.testing import capture_logs
 from agora_sidecar.cli.embedded import server_program
 from agora_sidecar.process.health import Health
 from agora_sidecar.process.serving import end
-from agora_sidecar.store import Durability, connect
+from agora_sidecar.store import Durability, StoreError, connect, store_errors
 from agora_sidecar.watch import StoreWatch, first_look
 from tests.fakes.clock import FakeClock
 from tests.integration.processes import Store, until
+from tests.integration.test_receiver_process import ALWAYS
 
 pytestmark = pytest.mark.integration
 
@@ -26,6 +27,41 @@ async def store() -> AsyncIterator[Store]:
         store = Store(server_program(), Path(folder))
         yield store
         store.end()
+
+
+async def test_a_new_connection_makes_what_is_known_doubtful_until_the_next_look(
+    store: Store,
+) -> None:
+    """A restart with another configuration, between two looks."""
+    learnt: list[Durability] = []
+    clock = FakeClock()
+
+    def connected() -> None:
+        watch.connected()
+
+    client = connect(store.url, timeout=5.0, on_connect=connected)
+    watch = StoreWatch(client, health=Health(clock), clock=clock, on_durability=learnt.append)
+    store.options = ALWAYS
+    await store.start()
+    await first_look(watch)
+    await client.set("a", "b")
+    assert not watch.doubtful
+
+    store.send(signal.SIGKILL)
+    store.options = ()
+    await store.start()
+    await client.set("a", "b")  # nobody was told that it had gone
+    assert watch.doubtful
+    assert learnt[-1].level == "redis-fsync"
+    await watch.ascertain()
+    assert not watch.doubtful
+    assert learnt[-1].level == "redis-memory"
+
+    store.send(signal.SIGKILL)
+    with pytest.raises(StoreError), store_errors():
+        await client.set("a", "b")
+    await watch.ascertain()  # ends, though nobody answers
+    await client.aclose()
 
 
 async def test_each_change_is_said_once_and_durability_is_asked_again(store: Store) -> None:

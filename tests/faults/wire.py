@@ -35,7 +35,9 @@ class Wire:
     async def post(self, path: str, body: bytes, headers: dict[str, str]) -> Answer:
         """The answer to one request."""
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        head = f"POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {len(body)}\r\n{lines}\r\n"
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n{lines}\r\n"
+        )
         return await self.ask(head.encode() + body)
 
     async def ask(self, request: bytes) -> Answer:

@@ -184,9 +184,13 @@ class World:
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(2.0):
                 reader, writer = await asyncio.open_connection("127.0.0.1", self.ops_port)
-                writer.write(b"GET /metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+                writer.write(
+                    b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+                )
                 text = await reader.read(-1)
                 writer.close()
+                if not text.startswith(b"HTTP/1.1 200 "):
+                    self.wrong.append(f"the ops port answered {text[:80]!r}")
                 found = re.search(rb"^agora_sidecar_spool_events (\S+)", text, re.MULTILINE)
                 return int(float(found[1])) if found else 0
         return 0
@@ -233,7 +237,7 @@ class World:
 
     async def _ops(self, path: str) -> int:
         wire = Wire(self.ops_port, timeout=1.0)
-        answer = await wire.ask(f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+        answer = await wire.ask(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
         wire.close()
         return answer.status
 

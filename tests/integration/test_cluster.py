@@ -4,6 +4,7 @@ import asyncio
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,24 @@ def batch(size: int = 40) -> list[Append]:
     items = [item(f"sid-{number}") for number in range(size)]
     assert len({one.stream for one in items}) == len(SHARDS.all)
     return items
+
+
+async def test_each_new_connection_is_told_of(cluster: Cluster) -> None:
+    told: list[None] = []
+    client = connect(cluster.url, timeout=1.0, on_connect=lambda: told.append(None))
+    await Writer(client, dedupe_window=60.0).append_once(batch())
+    known = len(told)
+    assert known >= len(cluster.nodes)
+    await ping(client)
+    assert len(told) == known
+    for node in cluster.nodes:
+        await node.do("CLIENT", "KILL", "TYPE", "normal")
+    for _ in range(len(cluster.nodes)):  # the driver notices one at a time, when it uses it
+        with suppress(StoreError):
+            await ping(client)
+    await ping(client)
+    assert len(told) >= known + len(cluster.nodes)
+    await client.aclose()
 
 
 def one_each() -> list[Append]:

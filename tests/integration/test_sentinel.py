@@ -79,6 +79,17 @@ class Load:
             await asyncio.sleep(0.001)
 
 
+async def test_each_new_connection_to_a_master_is_told_of(watched: Watched) -> None:
+    told: list[None] = []
+    client = connect(watched.url, timeout=1.0, on_connect=lambda: told.append(None))
+    await durability(client)
+    assert len(told) == 1  # those to the Sentinels are nobody's business
+    await watched.master.do("CLIENT", "KILL", "TYPE", "normal")
+    await durability(client)
+    assert len(told) == 2
+    await client.aclose()
+
+
 async def test_a_master_that_is_killed_is_succeeded_without_another_client(
     watched: Watched, client: Redis
 ) -> None:

@@ -245,6 +245,38 @@ async def test_a_store_that_does_not_fsync_is_not_enough(world: World, level: st
     assert await results(put(box, "c")) == ["spool_full"]
 
 
+@dataclass
+class Doubt:
+    """The store was restarted without anybody having looked: `level` is what a look finds."""
+
+    box: Inbox
+    level: str
+    doubtful: bool = True
+
+    async def ascertain(self) -> None:
+        if self.level:
+            self.box.level, self.doubtful = self.level, False
+
+
+@pytest.mark.parametrize(
+    ("level", "answer"),
+    [("redis-fsync", "stored"), ("redis-memory", "spooled"), ("", "spooled")],
+)
+async def test_what_a_store_took_that_may_be_another_is_acknowledged_after_a_look_or_the_spool(
+    world: World, level: str, answer: str
+) -> None:
+    box = world.inbox()
+    box.watched = Doubt(box, level)
+    assert await results(put(box, "a")) == [answer]
+    assert world.spool.kept == (["a"] if answer == "spooled" else [])
+
+
+async def test_who_asked_for_memory_waits_for_no_look(world: World) -> None:
+    box = world.inbox(disk=False)
+    box.watched = Doubt(box, "")
+    assert await results(put(box, "a")) == ["stored"]
+
+
 async def test_it_is_enough_where_memory_was_asked_for(world: World) -> None:
     box = world.inbox(level="redis-memory", disk=False)
     assert await results(put(box, "a")) == ["stored"]
