@@ -28,10 +28,11 @@ from scheduler.allowlist.rules import Rules
 from scheduler.allowlist.sightings import Sightings
 from scheduler.allowlist.source import Source
 from scheduler.allowlist.sync import Publish, Sync
-from scheduler.allowlist.targets import Target
+from scheduler.allowlist.targets import Target, TargetError
 from scheduler.allowlist.targets.command import CommandTarget, Programs
 from scheduler.allowlist.targets.file import FileTarget, Reader
 from scheduler.allowlist.targets.nftables.knocking import read_knocks
+from scheduler.allowlist.targets.nftables.preflight import Remark, remarks
 from scheduler.allowlist.targets.nftables.program import Change, Nft
 from scheduler.allowlist.targets.nftables.script import KNOCKS, TABLE
 from scheduler.allowlist.targets.nftables.sets import SetsTarget
@@ -188,6 +189,26 @@ def filtering(settings: AllowlistSettings) -> Filtering:
     owns = any(not target.fills for target in ours)
     tables = {" ".join(name.split()[:2]) for target in ours for name in target.fills}
     return Filtering((*((f"inet {TABLE}",) if owns else ()), *sorted(tables)), owns)
+
+
+async def preflight(settings: AllowlistSettings) -> list[tuple[str, Remark]]:
+    """What others do in the packet filter against the ports that are filtered, by target.
+
+    Raises:
+        TargetError: it cannot be read.
+    """
+    targets = [t for t in settings.targets if isinstance(t, NftablesSettings) and not t.fills]
+    if not targets:
+        return []
+    ruleset = await Nft().run("nftables", "-j", "list", "ruleset")
+    try:
+        return [
+            (f"nftables:{target.port}", remark)
+            for target in targets
+            for remark in remarks(ruleset, port=target.port, mark=target.mark)
+        ]
+    except ValueError as error:
+        raise TargetError("nftables", str(error)) from error
 
 
 def publisher(store: Redis, keys: Keys) -> Publish:

@@ -10,7 +10,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry
 from agora_sidecar.agora.client import Client
 from agora_sidecar.agora.errors import AddressListError
 from agora_sidecar.cli import findings
+from agora_sidecar.cli.allowlist_findings import of_enforcing, of_filter, of_orders
 from agora_sidecar.cli.config import ConfigOption, refuse
 from agora_sidecar.cli.document import Document, Process, read_document
 from agora_sidecar.cli.findings import Finding
@@ -30,7 +31,9 @@ from receiver.spool.folder import damaged, files
 from receiver.spool.journal import JournalError, look
 from receiver.tls import Certificate, CertificateError
 from scheduler.allowlist.source import Source
-from scheduler.assembly import agora_client, allowlist_sync
+from scheduler.allowlist.targets import TargetError
+from scheduler.assembly import agora_client, allowlist_sync, preflight
+from scheduler.settings import NftablesTarget
 
 VENDOR_TIMEOUT = 20.0
 """Seconds for the vendor's address list."""
@@ -94,20 +97,36 @@ async def _vendor(document: Document) -> list[Finding]:
     try:
         async with asyncio.timeout(VENDOR_TIMEOUT):
             found = [await _addresses(document, client)]
-        sync = allowlist_sync(
-            document.allowlist,
-            data_dir=Path(document.data_dir),
-            client=client,
-            clock=clock,
-            registry=CollectorRegistry(),
-        )
-        found += findings.of_targets(await sync.plans())
-        found += findings.of_list(sync.snapshot(), interval=document.allowlist.poll_interval)
+        found += await _allowlist(document, client)
     except TimeoutError:
         cure = "See the way to the hosts of agora.base_urls"
         return [Finding("account", "problem", "no host answered in time", cure)]
     finally:
         await client.close()
+    return found
+
+
+async def _allowlist(document: Document, client: Client) -> list[Finding]:
+    settings = document.allowlist
+    sync = allowlist_sync(
+        settings,
+        data_dir=Path(document.data_dir),
+        client=client,
+        clock=SystemClock(),
+        registry=CollectorRegistry(),
+    )
+    snapshot = sync.snapshot()
+    found = [*findings.of_targets(await sync.plans())]
+    found += findings.of_list(snapshot, interval=settings.poll_interval)
+    found += of_orders(snapshot)
+    remarks = []
+    with suppress(TargetError):  # said above: it cannot be read
+        remarks = await preflight(settings)
+    for target, remark in remarks:
+        found.append(of_filter(target, text=remark.text, cure=remark.cure, harmful=remark.harmful))
+    modes = {t.mode for t in settings.targets if isinstance(t, NftablesTarget) and not t.fills}
+    harmful = tuple(remark.text for _, remark in remarks if remark.harmful)
+    found += of_enforcing(sync.against_enforcing(harmful), modes=modes)
     return found
 
 

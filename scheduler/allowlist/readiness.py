@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 LONG_ENOUGH = 24 * 3600.0
 """Seconds of observing: the vendor moves its servers about once in that time."""
@@ -33,6 +34,21 @@ def against_enforcing(evidence: Evidence) -> list[str]:
         *(f"{name} is not in sync" for name in evidence.out_of_sync),
         *evidence.findings,
     ]
+
+
+def front(sources: Mapping[str, int]) -> str:
+    """Why it seems that something stands before this machine; empty if nothing does.
+
+    `sources`: who was not listed, and packets of each.
+    """
+    busy = {text: packets for text, packets in sources.items() if packets >= ENOUGH}
+    private = [text for text in busy if ip_address(text).is_private]
+    if busy and len(private) == len(busy):
+        return (
+            f"connections come from {', '.join(private[:3])}: a load balancer or proxy stands in "
+            "front, and the packet filter sees it instead of the vendor; use a file target there"
+        )
+    return ""
 
 
 def _of_deliveries(evidence: Evidence) -> list[str]:

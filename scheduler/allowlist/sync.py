@@ -20,7 +20,7 @@ from scheduler.allowlist.guard import Judged, judge
 from scheduler.allowlist.keeper import Keeper
 from scheduler.allowlist.metrics import AllowlistMetrics
 from scheduler.allowlist.orders import Orders
-from scheduler.allowlist.readiness import Evidence, against_enforcing
+from scheduler.allowlist.readiness import Evidence, against_enforcing, front
 from scheduler.allowlist.report import Outcome, describe
 from scheduler.allowlist.sightings import Sightings
 from scheduler.allowlist.source import Answer, Source
@@ -183,6 +183,7 @@ class Sync:
     def against_enforcing(self, findings: tuple[str, ...] = ()) -> list[str]:
         """Every reason not to enforce yet; `findings` are what was found besides."""
         seen, book = self.sightings.seen, self.keeper.book
+        before = front({text: source.packets for text, source in seen.sources.items()})
         evidence = Evidence(
             observed=self._clock.now() - seen.since,
             rotations=seen.rotations,
@@ -191,7 +192,7 @@ class Sync:
             alarm=self._level(),
             out_of_sync=self.out_of_sync,
             held=book.held is not None,
-            findings=findings,
+            findings=(*((before,) if before else ()), *findings),
         )
         return against_enforcing(evidence)
 

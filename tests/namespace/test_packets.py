@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from scheduler.allowlist.targets.nftables.preflight import remarks
 from scheduler.allowlist.targets.nftables.table import NftablesTarget
 from tests.namespace.lab import Machine, load, machine, nft
 
@@ -157,6 +158,9 @@ async def test_a_later_drop_still_drops_unless_the_mark_is_handed_over(
     )
     target = NftablesTarget(port=PORT, mode="enforce", max_entries=8, mark=mark)
     await target.apply({ip_address(VENDOR[0]): None, ip_address(VENDOR[2]): None})
+    (found, *_) = remarks(nft("-j", "list", "ruleset"), port=PORT, mark=mark) or [None]
+    assert (found is None) is bool(mark)
+    assert found is None or (found.harmful and "meta mark and 0xa60 == 0xa60 accept" in found.cure)
     async with serving():
         assert await reaches(client, VENDOR[0]) is bool(mark)
         assert await reaches(client, VENDOR[2]) is bool(mark)
@@ -185,6 +189,10 @@ async def test_a_published_port_of_a_container_does_not_bypass_the_list(client: 
             assert server.stdout is not None
             await server.stdout.readline()
             assert await reaches(client, STRANGERS[0], 443)
+            (found,) = remarks(nft("-j", "list", "ruleset"), port=443)
+            assert (found.text, found.harmful) == ("port 443 is redirected in inet nat pre", False)
+            (found,) = remarks(nft("-j", "list", "ruleset"), port=8080)
+            assert found.harmful
             target = NftablesTarget(port=443, mode="enforce", max_entries=8)
             await target.apply({ip_address(VENDOR[0]): None})
             assert await reaches(client, VENDOR[0], 443)
