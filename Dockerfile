@@ -5,9 +5,12 @@
 FROM python:3.13-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
-COPY deploy/requirements.lock deploy/build.lock deploy/
+COPY deploy/requirements.lock deploy/aws.lock deploy/build.lock deploy/
+# WITH_AWS=1 adds boto3 for a scheduler that keeps a prefix list or a security group: 30 MiB more
+ARG WITH_AWS=0
 # wheels alone, by their hashes: nothing is compiled and nothing unknown is run
-RUN python -m venv /opt/build \
+RUN if [ "$WITH_AWS" = 1 ]; then mv deploy/aws.lock deploy/requirements.lock; fi \
+    && python -m venv /opt/build \
     && /opt/build/bin/pip install --require-hashes --only-binary :all: --requirement deploy/build.lock \
     && python -m venv --without-pip /opt/agora-sidecar \
     && /opt/build/bin/pip --python /opt/agora-sidecar/bin/python install \

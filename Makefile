@@ -75,8 +75,10 @@ lock: ## pin anew what the image installs (needs the network)
 	&& set -- --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    --no-header --no-annotate --quiet --upgrade \
 	&& "$$folder/bin/uv" pip compile "$$@" --output-file "$$folder/requirements.lock" pyproject.toml \
+	&& "$$folder/bin/uv" pip compile "$$@" --extra aws --constraint "$$folder/requirements.lock" \
+	    --output-file "$$folder/aws.lock" pyproject.toml \
 	&& "$$folder/bin/uv" pip compile "$$@" --output-file "$$folder/build.lock" "$$folder/build.in" \
-	&& for name in requirements build; do \
+	&& for name in requirements aws build; do \
 	    { echo '# Pinned by `make lock`, by hashes, for Python >= 3.11 on every platform'; \
 	      cat "$$folder/$$name.lock"; } > deploy/$$name.lock; \
 	done

@@ -20,6 +20,7 @@ from scheduler.allowlist.addresses import Address
 from scheduler.allowlist.applier import Applier, Leads
 from scheduler.allowlist.audit import Audit
 from scheduler.allowlist.book_file import BookFile
+from scheduler.allowlist.ec2 import Ec2
 from scheduler.allowlist.holding import Oddities
 from scheduler.allowlist.keeper import Keeper
 from scheduler.allowlist.metrics import AllowlistMetrics
@@ -29,6 +30,8 @@ from scheduler.allowlist.sightings import Sightings
 from scheduler.allowlist.source import Source
 from scheduler.allowlist.sync import Publish, Sync
 from scheduler.allowlist.targets import Target, TargetError
+from scheduler.allowlist.targets.aws_prefix_list import PrefixListTarget
+from scheduler.allowlist.targets.aws_security_group import SecurityGroupTarget
 from scheduler.allowlist.targets.command import CommandTarget, Programs
 from scheduler.allowlist.targets.file import FileTarget, Reader
 from scheduler.allowlist.targets.nftables.knocking import read_knocks
@@ -39,10 +42,12 @@ from scheduler.allowlist.targets.nftables.sets import SetsTarget
 from scheduler.allowlist.targets.nftables.table import NftablesTarget
 from scheduler.recordings.timings import Timings
 from scheduler.settings import AllowlistSettings, RecordingsSettings
-from scheduler.settings import CommandTarget as CommandSettings
-from scheduler.settings import FileTarget as FileSettings
-from scheduler.settings import NftablesTarget as NftablesSettings
-from scheduler.settings import Target as TargetSettings
+from scheduler.target_settings import CommandTarget as CommandSettings
+from scheduler.target_settings import FileTarget as FileSettings
+from scheduler.target_settings import NftablesTarget as NftablesSettings
+from scheduler.target_settings import PrefixListTarget as PrefixListSettings
+from scheduler.target_settings import SecurityGroupTarget as SecurityGroupSettings
+from scheduler.target_settings import Target as TargetSettings
 
 log = structlog.get_logger()
 
@@ -147,6 +152,11 @@ def _target(settings: TargetSettings, *, ports: Sequence[int], max_entries: int)
                 within=settings.timeout,
                 shared=settings.shared,
             )
+        case PrefixListSettings(ipv4=ipv4, ipv6=ipv6):
+            return PrefixListTarget(Ec2(region=settings.region), ipv4=ipv4, ipv6=ipv6)
+        case SecurityGroupSettings(group=group, port=port, max_rules=max_rules):
+            ec2 = Ec2(region=settings.region)
+            return SecurityGroupTarget(ec2, group=group, port=port, max_rules=max_rules)
 
 
 def _nftables(target: NftablesSettings, *, ports: Sequence[int], max_entries: int) -> Target:

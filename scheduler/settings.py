@@ -24,6 +24,7 @@ from agora_sidecar.process.quantities import (
 from agora_sidecar.process.secret import Secret
 from agora_sidecar.process.settings import Section
 from scheduler.target_settings import (
+    CLOUD,
     CommandTarget,
     FileTarget,
     NftablesTarget,
@@ -113,6 +114,15 @@ class AllowlistSettings(Section):
         places = [place(target) for target in targets]
         if len(set(places)) < len(places):
             raise ValueError("must not hold the same port, file, name or object twice")
+        return targets
+
+    @field_validator("targets")
+    @classmethod
+    def _public_in_clouds(
+        cls, targets: tuple[Target, ...], info: ValidationInfo
+    ) -> tuple[Target, ...]:
+        if info.data.get("reserved") == "accept" and any(isinstance(t, CLOUD) for t in targets):
+            raise ValueError('must not hold a cloud\'s firewall while reserved is "accept"')
         return targets
 
     @field_validator("also_allow")

@@ -36,6 +36,8 @@ SetName = Annotated[
 ]
 Port = Annotated[Count, Field(ge=1, le=65_535)]
 
+PrefixListId = Annotated[Text, matching(r"(pl-[0-9a-f]{8,17})?", "the list's id, pl-…")]
+Region = Annotated[Text, matching(r"([a-z0-9-]{2,32})?", "a region such as eu-central-1")]
 Words = tuple[Text, ...]
 """A program and its arguments; no shell reads them."""
 TargetName = Annotated[Text, matching(r"[a-z0-9-]{1,32}", "1 to 32 of a-z, 0-9 and -")]
@@ -166,7 +168,51 @@ class CommandTarget(Section):
     )
 
 
-Target = Annotated[NftablesTarget | FileTarget | CommandTarget, Field(discriminator="kind")]
+class PrefixListTarget(Section):
+    """A customer-managed prefix list of AWS, for each family of addresses."""
+
+    kind: Literal["aws-prefix-list"] = Field(description="A customer-managed prefix list of AWS")
+    ipv4: PrefixListId = Field(
+        default="", description="Id of the list of IPv4 addresses; it bears the tag agora-sidecar"
+    )
+    ipv6: PrefixListId = Field(default="", description="Id of the list of IPv6 addresses, likewise")
+    region: Region = Field(default="", description="Its region; empty: where boto3 finds it")
+
+    @model_validator(mode="after")
+    def _one_at_least(self) -> Self:
+        if not (self.ipv4 or self.ipv6):
+            raise ValueError("ipv4, ipv6 or both must be set: without a list there is no place")
+        return self
+
+
+class SecurityGroupTarget(Section):
+    """Rules of an AWS security group, one for each address."""
+
+    kind: Literal["aws-security-group"] = Field(description="Rules of an AWS security group")
+    group: Annotated[Text, matching(r"sg-[0-9a-f]{8,17}", "the group's id, sg-…")] = Field(
+        description="Id of the group; of its rules only those with our mark are touched"
+    )
+    port: Port = Field(description="The TCP port that they open")
+    max_rules: Count = Field(
+        default=60, ge=1, le=1000, description="The account's quota of rules for each family"
+    )
+    region: Region = Field(default="", description="Its region; empty: where boto3 finds it")
+
+    @field_validator("port")
+    @classmethod
+    def _not_a_login(cls, port: int) -> int:
+        if port in LOGIN_PORTS:
+            raise ValueError("must not be a port that people log in by")
+        return port
+
+
+CLOUD = (PrefixListTarget, SecurityGroupTarget)
+"""Targets in which an address that is not public can only be a mistake."""
+
+Target = Annotated[
+    NftablesTarget | FileTarget | CommandTarget | PrefixListTarget | SecurityGroupTarget,
+    Field(discriminator="kind"),
+]
 """Where the allow-list is applied."""
 
 
@@ -179,3 +225,7 @@ def place(target: Target) -> str:
             return f"file {target.path}"
         case CommandTarget():
             return f"command {target.name}"
+        case PrefixListTarget():
+            return f"prefix list {target.ipv4 or target.ipv6}"
+        case SecurityGroupTarget():
+            return f"group {target.group} port {target.port}"

@@ -229,6 +229,7 @@ VIOLATIONS = {
     "Door: redis": ("receiver/inbox.py", "import redis.asyncio"),
     "Door: apscheduler": ("scheduler/assembly.py", "import apscheduler.events"),
     "Door: httpx": ("scheduler/allowlist/source.py", "import httpx"),
+    "Door: boto3": ("scheduler/allowlist/targets/aws_prefix_list.py", "import boto3"),
     "Door: typer": ("receiver/app.py", "import rich.console"),
     "Door: pydantic": ("receiver/webhook.py", "import pydantic"),
 }

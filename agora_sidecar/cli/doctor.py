@@ -31,8 +31,8 @@ from receiver.spool.folder import damaged, files
 from receiver.spool.journal import JournalError, look
 from receiver.tls import Certificate, CertificateError
 from scheduler.allowlist.source import Source
-from scheduler.allowlist.targets import TargetError
-from scheduler.assembly import agora_client, allowlist_sync, preflight
+from scheduler.allowlist.targets import Examined, TargetError
+from scheduler.assembly import agora_client, allowlist_sync, allowlist_targets, preflight
 from scheduler.settings import NftablesTarget
 
 VENDOR_TIMEOUT = 20.0
@@ -116,7 +116,7 @@ async def _allowlist(document: Document, client: Client) -> list[Finding]:
         registry=CollectorRegistry(),
     )
     snapshot = sync.snapshot()
-    found = [*findings.of_targets(await sync.plans())]
+    found = [*findings.of_targets(await sync.plans()), *await _remarks(document)]
     found += findings.of_list(snapshot, interval=settings.poll_interval)
     found += of_orders(snapshot)
     remarks = []
@@ -127,6 +127,15 @@ async def _allowlist(document: Document, client: Client) -> list[Finding]:
     modes = {t.mode for t in settings.targets if isinstance(t, NftablesTarget) and not t.fills}
     harmful = tuple(remark.text for _, remark in remarks if remark.harmful)
     found += of_enforcing(sync.against_enforcing(harmful), modes=modes)
+    return found
+
+
+async def _remarks(document: Document) -> list[Finding]:
+    found: list[Finding] = []
+    for target in allowlist_targets(document.allowlist):
+        if isinstance(target, Examined):
+            with suppress(TargetError):  # said already: it cannot be read either
+                found += findings.of_remarks(target.name, await target.examine())
     return found
 
 

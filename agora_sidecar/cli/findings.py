@@ -9,6 +9,7 @@ from agora_sidecar.settings import SourceSettings
 from agora_sidecar.store import Durability
 from receiver.spool.journal import Facts
 from scheduler.allowlist.report import Outcome
+from scheduler.allowlist.targets import Remark
 
 Kind = Literal["ok", "warning", "problem"]
 
@@ -136,13 +137,19 @@ def of_targets(outcomes: Sequence[Outcome]) -> Iterator[Finding]:
     """How each target of the allow-list stands."""
     for outcome in outcomes:
         if outcome.plan is None:
-            cure = "See the program, and the rights of this user (CAP_NET_ADMIN for nftables)"
+            cure = "See docs/targets.md for what it needs, and the rights of this user"
             yield Finding("allow-list", "problem", f"{outcome.target}: {outcome.problem}", cure)
         elif not outcome.plan.empty:
             text = f"{outcome.target} is not as it should be"
             yield Finding("allow-list", "problem", text, "See `agora-sidecar allowlist plan`")
         else:
             yield Finding("allow-list", "ok", f"{outcome.target} is in sync")
+
+
+def of_remarks(target: str, remarks: Sequence[Remark]) -> Iterator[Finding]:
+    """What a target says about its rights and its surroundings."""
+    for remark in remarks:
+        yield Finding("allow-list", remark.kind, f"{target}: {remark.text}", remark.cure)
 
 
 def of_list(snapshot: Mapping[str, Any], *, interval: float) -> Iterator[Finding]:

@@ -22,12 +22,14 @@ from scheduler.allowlist.metrics import AllowlistMetrics
 from scheduler.allowlist.plan import Plan, Wish, expressible, plan
 from scheduler.allowlist.report import Outcome
 from scheduler.allowlist.rules import Rules
-from scheduler.allowlist.targets import Permit, Target, TargetError
+from scheduler.allowlist.targets import OfFamilies, Permit, Target, TargetError
 
 log = structlog.get_logger()
 
 NO_LIST = "no list is known yet"
 FOLLOWS = "not written from here: another scheduler leads, or none can (the store is away)"
+BOTH = (4, 6)
+"""Families of addresses."""
 OPEN_WITHIN = 2.0
 """Seconds by which an opening may differ from what was ordered."""
 
@@ -239,7 +241,8 @@ class Applier:
     def _wish(self, target: Target, goal: Goal) -> Wish:
         own = dict.fromkeys(self._rules.also_allow.values())
         wish = {**dict.fromkeys(goal.book.active), **goal.book.retiring, **own}
-        return expressible(wish, timed=target.timed)
+        versions = target.versions if isinstance(target, OfFamilies) else BOTH
+        return expressible(wish, timed=target.timed, versions=versions)
 
     def _remember(self, outcome: Outcome) -> None:
         self.outcomes[outcome.target] = outcome

@@ -1,6 +1,6 @@
 """What a target lacks: current, desired -> Plan. Pure, printable; a dry run is not applying it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -61,9 +61,12 @@ class Plan:
         return "\n".join(lines if len(lines) > 1 else [f"{self.target}: nothing to do"])
 
 
-def expressible(wish: Wish, *, timed: bool) -> Wish:
-    """The wish as a target can have it: one that keeps no time admits until told otherwise."""
-    return wish if timed else dict.fromkeys(wish)
+def expressible(wish: Wish, *, timed: bool, versions: Collection[int] = (4, 6)) -> Wish:
+    """The wish as a target can have it: one that keeps no time admits until told otherwise.
+
+    `versions` are the families of addresses that have a place there.
+    """
+    return {a: left if timed else None for a, left in wish.items() if a.version in versions}
 
 
 def plan(target: str, current: Current | None, wish: Wish, *, form: str) -> Plan:

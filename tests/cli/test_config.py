@@ -170,8 +170,7 @@ def test_a_process_does_not_open_the_secret_files_of_the_other(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("name", "text", "path"),
     [
-        ("ALLOWLIST__TARGETS", '[{"kind": "aws-prefix-list"}]', "allowlist.targets[0]"),
-        ("ALLOWLIST__TARGETS", '[{"kind": "aws-security-group"}]', "allowlist.targets[0]"),
+        ("ALLOWLIST__TARGETS", '[{"kind": "gcp"}]', "allowlist.targets[0]"),
     ],
 )
 def test_what_this_version_cannot_do_is_refused_and_not_ignored(

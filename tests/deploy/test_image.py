@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("deploy/requirements.lock", "deploy/build.lock")
+LOCKS = ("deploy/requirements.lock", "deploy/aws.lock", "deploy/build.lock")
 PIN = re.compile(r"(?P<name>[\w.-]+)==(?P<version>\S+)(?P<marker> ;[^\\]*)? \\")
 
 
@@ -44,8 +44,10 @@ def pins(lock: str) -> Iterator[tuple[str, str, int]]:
 
 def project() -> dict[str, list[str]]:
     document = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    usual = document["project"]["dependencies"]
     return {
-        "deploy/requirements.lock": document["project"]["dependencies"],
+        "deploy/requirements.lock": usual,
+        "deploy/aws.lock": usual + document["project"]["optional-dependencies"]["aws"],
         "deploy/build.lock": document["build-system"]["requires"],
     }
 
@@ -56,6 +58,11 @@ def test_the_lock_pins_every_dependency_as_the_project_wants_it(lock: str) -> No
     for requirement in map(Requirement, project()[lock]):
         version = pinned[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), requirement
+
+
+def test_an_image_for_aws_has_the_same_and_more() -> None:
+    usual, aws = ({n: v for n, v, _ in pins(lock)} for lock in LOCKS[:2])
+    assert usual.items() < aws.items()
 
 
 @pytest.mark.parametrize("lock", LOCKS)

@@ -32,6 +32,14 @@ def command(**values: Any) -> dict[str, Any]:
     return {"kind": "command", "name": "edge", "read": ["edge"], "apply": ["edge"]} | values
 
 
+def prefix_list(**values: Any) -> dict[str, Any]:
+    return {"kind": "aws-prefix-list", "ipv4": "pl-0123456789abcdef0"} | values
+
+
+def security_group(**values: Any) -> dict[str, Any]:
+    return {"kind": "aws-security-group", "group": "sg-0123456789abcdef0", "port": 443} | values
+
+
 def test_a_scheduler_needs_no_settings_of_its_own() -> None:
     allowlist, recordings = AllowlistSettings(), RecordingsSettings()
 
@@ -110,6 +118,14 @@ def test_a_file_that_depends_on_where_we_started_is_refused(path: object) -> Non
         command(timeout="1h"),
         command(timeout=5),
         command(shared="yes"),
+        prefix_list(ipv4=""),
+        prefix_list(ipv4="com.amazonaws.eu-central-1.s3"),
+        prefix_list(ipv6="sg-0123456789abcdef0"),
+        prefix_list(region="eu central"),
+        security_group(group="callbacks"),
+        security_group(port=22),
+        security_group(port=0),
+        security_group(max_rules=0),
     ],
 )
 def test_a_target_of_another_kind_or_shape_is_refused(target: dict[str, Any]) -> None:
@@ -137,7 +153,15 @@ def test_a_template_and_a_socket_of_haproxy_are_files_of_this_machine() -> None:
     assert haproxy.haproxy_socket == Path("/run/haproxy.sock")
 
 
-@pytest.mark.parametrize("twice", [nftables(), file(), command()])
+@pytest.mark.parametrize("cloud", [prefix_list(), security_group()])
+def test_a_cloud_never_gets_addresses_that_are_not_public(cloud: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="while reserved is"):
+        AllowlistSettings.model_validate({"reserved": "accept", "targets": [cloud]})
+    assert AllowlistSettings.model_validate({"targets": [cloud]}).targets
+    assert AllowlistSettings.model_validate({"reserved": "accept", "targets": [file()]}).targets
+
+
+@pytest.mark.parametrize("twice", [nftables(), file(), command(), prefix_list(), security_group()])
 def test_two_targets_for_one_place_are_refused(twice: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="twice"):
         targets(twice, twice)

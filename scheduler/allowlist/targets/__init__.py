@@ -4,9 +4,9 @@ A target knows neither where wishes come from nor how differences are computed. 
 wish, writes only what bears its own mark, and leaves what it wrote in place when we end.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from scheduler.allowlist.plan import Current, Wish
 
@@ -44,6 +44,34 @@ class Permit:
 
 ANYTIME = Permit()
 """Of one who needs nobody's leave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """One thing that a target noticed about its rights or its surroundings, and what to do."""
+
+    kind: Literal["ok", "warning", "problem"]
+    text: str
+    cure: str = ""
+
+
+@runtime_checkable
+class Examined(Protocol):
+    """A target that can tell more about itself than whether it is in sync."""
+
+    async def examine(self) -> Sequence[Remark]:
+        """What a doctor should know; nothing is changed. Raises TargetError."""
+        ...
+
+
+@runtime_checkable
+class OfFamilies(Protocol):
+    """A target in which only some families of addresses have a place."""
+
+    @property
+    def versions(self) -> Collection[int]:
+        """4, 6 or both."""
+        ...
 
 
 class Target(Protocol):

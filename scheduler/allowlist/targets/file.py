@@ -6,7 +6,9 @@ file that stands there without our mark is somebody else's and is never overwrit
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+import os
+import stat
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ from scheduler.allowlist.haproxy import HaproxyError, Runtime
 from scheduler.allowlist.owned_file import OwnedFile, OwnedFileError
 from scheduler.allowlist.plan import Current, Wish
 from scheduler.allowlist.programs import ProgramError, run
-from scheduler.allowlist.targets import ANYTIME, Permit, TargetError
+from scheduler.allowlist.targets import ANYTIME, Permit, Remark, TargetError
 
 COMMAND_TIMEOUT = 10.0
 """Seconds for a check or a reload."""
@@ -99,6 +101,17 @@ class FileTarget:
             async with self._errors():
                 await asyncio.to_thread(self._file.remove)
 
+    async def examine(self) -> Sequence[Remark]:
+        """Whether its folder can be written, by us alone, and whether HAProxy answers."""
+        found = list(await asyncio.to_thread(_of_folder, self._path.parent))
+        if self._runtime is not None:
+            try:
+                await self._runtime.admitted()
+            except HaproxyError as error:
+                cure = "See docs/targets.md, HAProxy; the file is read when HAProxy starts"
+                found.append(Remark("problem", str(error), cure))
+        return found
+
     async def _format(self) -> Format:
         if self._template is None:
             return FORMATS[self.form]
@@ -138,3 +151,12 @@ class FileTarget:
             yield
         except (OwnedFileError, FormatError, ProgramError, HaproxyError) as error:
             raise TargetError(self.name, str(error)) from error
+
+
+def _of_folder(folder: Path) -> Iterator[Remark]:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        cure = "Let this user write there: a file is replaced by a rename"
+        yield Remark("problem", f"{folder} cannot be written", cure)
+    elif folder.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+        cure = "Take that right away, or name a folder of its own"
+        yield Remark("warning", f"{folder} can be written by everybody", cure)
