@@ -1,13 +1,14 @@
 """Settings into parts, for the composition root."""
 
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from agora_sidecar.agora.signatures import SigningSecret
+from agora_sidecar.agora.signatures import SigningSecret, Window, seconds_covered
 from agora_sidecar.keys import Keys, Shards
 from agora_sidecar.process.clock import Clock
 from agora_sidecar.process.health import Health
@@ -75,6 +76,7 @@ class Parts:
         self.inbox.watched = self.watch
         self.health.one_of("redis", "spool")
         self._webhook = self._receives(sources)
+        self._watch_secrets(sources)
         self.inlet = self._inlet(self._webhook)
         self._status = self._shows(sources)
         self.ops = self._ops(self._status, board)
@@ -83,6 +85,15 @@ class Parts:
         """Put other sources and another age in force, without a restart."""
         self._webhook.replace(_sources(sources), max_age=max_age)
         self._status.replace(sources)
+        self._watch_secrets(sources)
+
+    def _watch_secrets(self, sources: Sequence[SourceSettings]) -> None:
+        """Let the metric tell how long each source's secrets last."""
+        self._metrics.secrets.clear()
+        for source in sources:
+            windows = [(secret.not_before, secret.not_after) for secret in source.secrets]
+            left = partial(_seconds_covered, windows, self._clock)
+            self._metrics.secrets.labels(source.name).set_function(left)
 
     def _connects(self) -> Redis:
         def connected() -> None:
@@ -188,6 +199,10 @@ class Parts:
             host=self._settings.ops_listen.host,
             clock=self._clock,
         )
+
+
+def _seconds_covered(windows: Sequence[Window], clock: Clock) -> float:
+    return seconds_covered(windows, clock.now())
 
 
 def _sources(settings: Sequence[SourceSettings]) -> dict[str, Source]:

@@ -36,6 +36,8 @@ class ReceiverMetrics:
         says = "Authentic deliveries by source and label of the secret that signed them."
         self.secret_used = counter("agora_sidecar_secret_used_total", says, ["source", "label"])
         self.signed_by = cache(self.secret_used.labels)
+        says = "Seconds until no secret of a source is valid any more; +Inf: no end is set."
+        self.secrets = gauge("agora_sidecar_secrets_seconds", says, ["source"])
         says = "Authentic deliveries by whether the client's address is on the allow-list."
         self.delivered = counter("agora_sidecar_deliveries_total", says, ["client"])
         self.delivered_by = cache(self.delivered.labels)

@@ -8,9 +8,10 @@ printed test vectors only one verifies (the fact sheet's vector A); the others w
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import inf
 
 from agora_sidecar.agora.errors import SignatureError
 
@@ -34,6 +35,24 @@ class SigningSecret:
         """Whether it may be used at this time."""
         started = self.not_before is None or now >= self.not_before
         return started and (self.not_after is None or now < self.not_after)
+
+
+Window = tuple[float | None, float | None]
+"""From when until when a secret is valid, Unix seconds; None: no bound."""
+
+
+def seconds_covered(windows: Iterable[Window], now: float) -> float:
+    """How long from now there is always a valid secret: 0 if there is none, infinite if for ever.
+
+    One that begins before the last one ends goes on from there.
+    """
+    spans = sorted((-inf if a is None else a, inf if b is None else b) for a, b in windows)
+    end = now
+    for begins, ends in spans:
+        if begins > end:
+            break
+        end = max(end, ends)
+    return end - now
 
 
 def sign(secret: bytes, body: bytes) -> dict[str, str]:

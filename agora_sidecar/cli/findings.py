@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from agora_sidecar.agora.signatures import seconds_covered
 from agora_sidecar.settings import SourceSettings
 from agora_sidecar.store import Durability
 from receiver.spool.journal import Facts
@@ -115,22 +116,16 @@ def of_waiting(facts: Facts, *, held: bool, name: str, now: float) -> Iterator[F
 def of_secrets(sources: Sequence[SourceSettings], *, now: float) -> Iterator[Finding]:
     """Secrets that end soon, and sources that nobody can sign for."""
     for source in sources:
-        valid = [
-            secret
-            for secret in source.secrets
-            if (secret.not_before is None or secret.not_before <= now)
-            and (secret.not_after is None or now < secret.not_after)
-        ]
-        if not valid:
+        left = seconds_covered(((s.not_before, s.not_after) for s in source.secrets), now)
+        if not left:
             cure = "Add the secret that the vendor's console shows"
             yield Finding("secrets", "problem", f"source {source.name} has no valid one", cure)
             continue
-        left = max(math.inf if s.not_after is None else s.not_after - now for s in valid)
         if left < SOON:
             text = f"the last secret of source {source.name} ends in {left / 86_400:.1f} days"
             yield Finding("secrets", "warning", text, "Add the next one beside it")
         else:
-            yield Finding("secrets", "ok", f"source {source.name}: {len(valid)} valid")
+            yield Finding("secrets", "ok", f"source {source.name}: {len(source.secrets)} known")
 
 
 def of_targets(outcomes: Sequence[Outcome]) -> Iterator[Finding]:

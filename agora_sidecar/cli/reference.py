@@ -20,6 +20,7 @@ import scheduler
 from agora_sidecar import keys
 from agora_sidecar.cli.app import application
 from agora_sidecar.cli.document import Document
+from agora_sidecar.process.readiness import HealthMetrics
 from agora_sidecar.process.secret import FILE_SUFFIX
 from agora_sidecar.process.settings import Row, reference
 from agora_sidecar.process.shape import variable
@@ -36,8 +37,8 @@ IDLE = {
 """Settings that have no effect in this version, and why."""
 
 METRICS: dict[str, tuple[type, ...]] = {
-    "receiver": (ReceiverMetrics,),
-    "scheduler": (AllowlistMetrics, RecordingMetrics, TimetableMetrics, TrimMetrics),
+    "receiver": (ReceiverMetrics, HealthMetrics),
+    "scheduler": (HealthMetrics, AllowlistMetrics, RecordingMetrics, TimetableMetrics, TrimMetrics),
 }
 """What each process counts."""
 

@@ -18,6 +18,7 @@ from agora_sidecar.process.clock import Clock, SystemClock
 from agora_sidecar.process.page.board import Board, DetailError, Panel, conditions
 from agora_sidecar.process.page.document import Document, document
 from agora_sidecar.process.page.live import Live
+from agora_sidecar.process.readiness import HealthMetrics
 
 _SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
@@ -61,6 +62,7 @@ class _Ops:
     def __init__(self, panel: Panel, registry: CollectorRegistry, page: "_Page") -> None:
         self._panel = panel
         self._registry = registry
+        self._health = HealthMetrics(registry)
         self.page = page
 
     async def shown(self, _: web.Application) -> AsyncIterator[None]:
@@ -81,6 +83,7 @@ class _Ops:
         return _json(body, status=200 if health.ready else 503)
 
     async def metrics(self, _: web.Request) -> web.Response:
+        self._health.show(self._panel.health)
         return web.Response(
             body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )

@@ -1,11 +1,12 @@
 import hmac
+import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agora_sidecar.agora.errors import SignatureError
-from agora_sidecar.agora.signatures import SigningSecret, sign, verify
+from agora_sidecar.agora.signatures import SigningSecret, seconds_covered, sign, verify
 
 # Docs-Source shared/common/_enable-ncs.mdx: the only published vector whose digests are right
 VECTOR_A = (
@@ -95,3 +96,23 @@ def test_only_the_key_and_the_bytes_that_were_signed_verify(
 def test_what_is_computed_is_hmac_for_keys_of_every_length(secret: bytes, body: bytes) -> None:
     found = verify(sign(secret, body), body, [SigningSecret("a", secret)], now=NOW)
     assert found == "a"  # `sign` uses the library's own HMAC
+
+
+@pytest.mark.parametrize(
+    ("windows", "left"),
+    [
+        ([], 0.0),
+        ([(None, None)], math.inf),
+        ([(None, 100.0)], 90.0),
+        ([(None, 5.0)], 0.0),
+        ([(20.0, None)], 0.0),
+        ([(None, 100.0), (50.0, 200.0)], 190.0),
+        ([(100.0, 200.0), (None, 100.0)], 190.0),
+        ([(None, 100.0), (101.0, None)], 90.0),
+        ([(0.0, 50.0), (0.0, None)], math.inf),
+    ],
+)
+def test_how_long_there_is_a_valid_secret(
+    windows: list[tuple[float | None, float | None]], left: float
+) -> None:
+    assert seconds_covered(windows, 10.0) == left

@@ -83,6 +83,18 @@ async def test_metrics_are_in_the_format_that_prometheus_reads(
     assert "agora_sidecar_events_total 1.0" in await answer.text()
 
 
+async def test_what_is_not_well_shows_in_the_metrics(client: Client, health: Health) -> None:
+    health.report("redis", "unreachable")
+    health.report("list")
+    text = await (await client.get("/metrics")).text()
+    assert "agora_sidecar_ready 0.0" in text
+    assert 'agora_sidecar_dependency_well{dependency="redis"} 0.0' in text
+    assert 'agora_sidecar_dependency_well{dependency="list"} 1.0' in text
+
+    health.report("redis")
+    assert "agora_sidecar_ready 1.0" in await (await client.get("/metrics")).text()
+
+
 async def test_status_is_one_json_object(client: Client) -> None:
     answer = await client.get("/status")
 
