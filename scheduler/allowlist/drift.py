@@ -52,6 +52,8 @@ class Drift:
         self._metrics = metrics
         self._repaired: deque[float] = deque(maxlen=STORM + 1)
         self._problem = ""
+        # asked for when it is read: nobody repairs anything at the end of a storm
+        metrics.storm.set_function(lambda: float(self.storming))
 
     async def run(self) -> None:
         """Listen for ever; what was changed while nobody listened is found by reading."""
@@ -80,7 +82,6 @@ class Drift:
             self._repaired.append(self._clock.monotonic())
             self._metrics.repairs.labels(outcome.target).inc()
             log.warning("allowlist.repaired", target=outcome.target, writer=writer)
-        self._metrics.storm.set(self.storming)
         return len(repaired)
 
     @property
