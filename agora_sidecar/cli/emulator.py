@@ -5,12 +5,13 @@ Exit codes: 0 ended on SIGTERM or SIGINT · 1 could not run · 2 options are wro
 
 import asyncio
 import secrets
+from dataclasses import fields
 from typing import Annotated
 
 import typer
 
 from agora_sidecar.emulator.emulator import Emulator
-from agora_sidecar.emulator.faults import FaultError, read_faults
+from agora_sidecar.emulator.faults import FaultError, Faults, read_faults
 from agora_sidecar.emulator.options import (
     CannotListenError,
     EmulatorError,
@@ -26,7 +27,10 @@ SeedOption = Annotated[
     int | None, typer.Option(help="The same seed, the same decisions; default: a new one.")
 ]
 FaultOption = Annotated[
-    list[str] | None, typer.Option(help="name=value, such as lose=0.1; repeatable.")
+    list[str] | None,
+    typer.Option(
+        help=f"name=value; repeatable. Names: {', '.join(f.name for f in fields(Faults))}."
+    ),
 ]
 SourcesOption = Annotated[str, typer.Option(help="Addresses to send from, with commas.")]
 RotateOption = Annotated[
@@ -51,7 +55,11 @@ def emulator(
 ) -> None:
     """Be Agora: all endpoints and modes, the address list, callbacks with faults on demand.
 
+    While it runs: /emulator/faults, /emulator/journal, /emulator/requests, /emulator/openapi.json.
+
     Example: agora-sidecar emulator --callback http://127.0.0.1:8080/ncs --secret s --fault lose=0.1
+
+    Example: agora-sidecar emulator --speed 10 --seed 7 --fault failover=0.2 --fault mute=room1:end
     """
     try:
         host, port = read_listen(listen)

@@ -20,7 +20,8 @@ from agora_sidecar.emulator.fates import Fate, decide
 from agora_sidecar.emulator.faults import Faults, dice
 from agora_sidecar.emulator.journal import Journal, Notice
 from agora_sidecar.emulator.pace import Pace
-from agora_sidecar.emulator.studio.message import Message
+from agora_sidecar.emulator.studio.catalogue import NAMES
+from agora_sidecar.emulator.studio.message import Message, check_payload
 
 ANSWER_WITHIN = 10.0
 """Seconds the other side has for an answer."""
@@ -78,6 +79,7 @@ class Callbacks:
         self._post = post
         self._addresses = addresses
         self._faults = faults
+        self._dice = dice(seed, "check")
         self._lines: dict[str, asyncio.Event] = {}
         self._jobs: set[asyncio.Task[None]] = set()
         self._at_once = asyncio.Semaphore(MAX_AT_ONCE)
@@ -104,6 +106,26 @@ class Callbacks:
         self._jobs.add(job)
         self._settled.clear()
         job.add_done_callback(self._done)
+
+    async def check(self) -> dict[int, int | None]:
+        """What the console does before it saves: one test event of each type, sent once.
+
+        The HTTP status each was answered, None for no answer. Not part of the journal.
+        """
+        answers: dict[int, int | None] = {}
+        for number in NAMES:
+            if self._post is None:
+                break
+            body = envelope(
+                f"{self._dice.getrandbits(128):032x}",
+                event_type=number,
+                notify_ms=self._pace.now_ms(),
+                payload=check_payload(number, self._pace.now_ms()),
+                sid=None,
+            )
+            source = self._dice.choice(self._addresses())
+            answers[number] = await self._post(body, sign(self._secret, body), source=source)
+        return answers
 
     async def settled(self) -> None:
         """Return when no delivery is under way or scheduled."""

@@ -1,4 +1,4 @@
-"""The emulator's own HTTP paths: faults, publishers, rotation, the journal. For whoever runs it."""
+"""The emulator's own HTTP paths: faults, incidents, publishers, rotation, what happened."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -7,6 +7,8 @@ import msgspec
 from aiohttp import web
 
 from agora_sidecar.emulator.answers import Refusal
+from agora_sidecar.emulator.asked import MAX_CALLS, Asked
+from agora_sidecar.emulator.backstage import Backstage, CannotError
 from agora_sidecar.emulator.faults import FaultError, Faults, changed, shown
 from agora_sidecar.emulator.gate import answer
 from agora_sidecar.emulator.journal import Journal
@@ -23,6 +25,14 @@ class Switchboard:
         return self.faults
 
 
+class Event(msgspec.Struct, rename="camel", kw_only=True):
+    """An event to be told; `details` in place of the usual ones."""
+
+    event_type: int
+    sid: str = ""
+    details: dict[str, Any] | None = None
+
+
 class Control:
     """Handlers under `/emulator/`."""
 
@@ -31,23 +41,40 @@ class Control:
         *,
         switchboard: Switchboard,
         journal: Journal,
-        publish: Callable[..., None],
+        asked: Asked,
+        backstage: Backstage,
         rotate: Callable[[], Awaitable[tuple[str, ...]]],
+        check: Callable[[], Awaitable[dict[int, int | None]]],
+        document: Callable[[], dict[str, Any]],
     ) -> None:
         self._switchboard = switchboard
         self._journal = journal
-        self._publish = publish
+        self._asked = asked
+        self._backstage = backstage
         self._rotate = rotate
+        self._check = check
+        self._document = document
 
     def routes(self) -> list[web.RouteDef]:
         """Every path."""
         return [
+            web.get("/emulator/openapi.json", self.show_document, allow_head=False),
             web.get("/emulator/faults", self.show_faults, allow_head=False),
             web.post("/emulator/faults", self.set_faults),
             web.get("/emulator/journal", self.show_journal, allow_head=False),
+            web.get("/emulator/requests", self.show_requests, allow_head=False),
+            web.get("/emulator/recordings/{sid}", self.show_recording, allow_head=False),
+            web.post("/emulator/recordings/{sid}/failover", self.lose_worker),
+            web.post("/emulator/recordings/{sid}/death", self.kill),
+            web.post("/emulator/events", self.say),
             web.post("/emulator/rotate", self.rotate),
+            web.post("/emulator/check", self.check),
             web.post("/emulator/publisher", self.set_publisher),
         ]
+
+    async def show_document(self, _: web.Request) -> web.Response:
+        """The OpenAPI document of the vendor's paths and these."""
+        return answer(self._document())
 
     async def show_faults(self, _: web.Request) -> web.Response:
         """The faults in force."""
@@ -66,9 +93,54 @@ class Control:
         """What was sent, and how every recording really is."""
         return answer(self._journal.summary())
 
+    async def show_requests(self, request: web.Request) -> web.Response:
+        """The last calls of the vendor's paths: `?endpoint=start&sid=…&limit=50`."""
+        limit = request.query.get("limit", str(MAX_CALLS))
+        if not (limit.isascii() and limit.isdigit() and len(limit) <= 9):
+            raise _unusable(f"limit: {limit[:32]!r} is not a number of calls")
+        found = self._asked.find(
+            endpoint=request.query.get("endpoint", ""),
+            sid=request.query.get("sid", ""),
+            limit=int(limit),
+        )
+        return answer({"requests": [call.shown() for call in found]})
+
+    async def show_recording(self, request: web.Request) -> web.Response:
+        """What was ordered of a recording, what was wished since, what is true now."""
+        return answer(_can(lambda: self._backstage.look(request.match_info["sid"])))
+
+    async def lose_worker(self, request: web.Request) -> web.Response:
+        """A recording fails over."""
+        sid = request.match_info["sid"]
+        _can(lambda: self._backstage.lose_worker(sid))
+        return answer({"sid": sid})
+
+    async def kill(self, request: web.Request) -> web.Response:
+        """A recording dies: `{"death": "storage"}`."""
+        death = (await _read_object(request)).get("death")
+        if not isinstance(death, str):
+            raise _unusable('give {"death": "storage"}')
+        sid = request.match_info["sid"]
+        _can(lambda: self._backstage.kill(sid, death))
+        return answer({"sid": sid, "death": death})
+
+    async def say(self, request: web.Request) -> web.Response:
+        """An event is told: `{"eventType": 60, "sid": "…", "details": {…}}`."""
+        wish = await _read_object(request)
+        try:
+            event = msgspec.convert(wish, Event)
+        except msgspec.ValidationError as error:
+            raise _unusable(f'{error}; give {{"eventType": 60, "sid": "…"}}') from None
+        _can(lambda: self._backstage.say(event.event_type, sid=event.sid, details=event.details))
+        return answer({"eventType": event.event_type})
+
     async def rotate(self, _: web.Request) -> web.Response:
         """Move on to the next source addresses."""
         return answer({"addresses": await self._rotate()})
+
+    async def check(self, _: web.Request) -> web.Response:
+        """The console's check: one test event of each type; the HTTP statuses answered."""
+        return answer({"answers": {str(n): status for n, status in (await self._check()).items()}})
 
     async def set_publisher(self, request: web.Request) -> web.Response:
         """Whether anybody publishes in a channel: `{"cname": "room1", "present": false}`."""
@@ -76,8 +148,15 @@ class Control:
         cname, present = wish.get("cname"), wish.get("present")
         if not isinstance(cname, str) or not isinstance(present, bool):
             raise _unusable('give {"cname": "room1", "present": false}')
-        self._publish(cname, present=present)
+        self._backstage.publish(cname, present=present)
         return answer({"cname": cname, "present": present})
+
+
+def _can(do: Callable[[], Any]) -> Any:
+    try:
+        return do()
+    except CannotError as error:
+        raise _unusable(str(error)) from None
 
 
 async def _read_object(request: web.Request) -> dict[str, Any]:

@@ -7,12 +7,14 @@ from aiohttp import web
 from agora_sidecar.emulator.account import Account
 from agora_sidecar.emulator.addresses import AddressPool
 from agora_sidecar.emulator.asked import Asked
+from agora_sidecar.emulator.backstage import Backstage
 from agora_sidecar.emulator.callbacks import ANSWER_WITHIN, Callbacks
 from agora_sidecar.emulator.clockwork import Clockwork
 from agora_sidecar.emulator.control import Control, Switchboard
 from agora_sidecar.emulator.faults import Faults
 from agora_sidecar.emulator.gate import Gate
 from agora_sidecar.emulator.journal import Journal
+from agora_sidecar.emulator.openapi import document
 from agora_sidecar.emulator.options import CannotListenError, EmulatorOptions
 from agora_sidecar.emulator.pace import Pace
 from agora_sidecar.emulator.senders import Destination, Senders
@@ -29,7 +31,7 @@ CLOSING = 1.0
 class Emulator:
     """One emulated account. `journal` is the ground truth, `asked` what came in.
 
-    `faults` may be set at any time.
+    `faults` may be set at any time; `backstage` has hands on the recordings.
     """
 
     def __init__(self, options: EmulatorOptions, *, clock: Clock | None = None) -> None:
@@ -51,6 +53,7 @@ class Emulator:
         )
         self._studio = Studio(stamp=self._pace.stamp, enter=self.journal.add_recording)
         self._clockwork = Clockwork(self._studio, pace=self._pace, tell=self._callbacks.send)
+        self.backstage = Backstage(self._studio, pace=self._pace, tell=self._callbacks.send)
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=CLOSING)
         self._rotation: asyncio.Task[None] | None = None
 
@@ -67,6 +70,11 @@ class Emulator:
     def addresses(self) -> tuple[str, ...]:
         """The source addresses that are published and used now."""
         return self._pool.current
+
+    @property
+    def routes(self) -> tuple[web.AbstractRoute, ...]:
+        """Every route it serves."""
+        return tuple(self._runner.app.router.routes())
 
     async def start(self) -> str:
         """Listen; the base URL.
@@ -113,7 +121,7 @@ class Emulator:
 
     def set_publisher(self, cname: str, *, present: bool) -> None:
         """Say whether anybody publishes in a channel, now and later; at first, yes."""
-        self._studio.publish(cname, present=present, now=self._pace.elapsed())
+        self.backstage.publish(cname, present=present)
 
     async def _rotate_for_ever(self, every: float) -> None:
         while True:
@@ -147,8 +155,11 @@ class Emulator:
         control = Control(
             switchboard=self._switchboard,
             journal=self.journal,
-            publish=self.set_publisher,
+            asked=self.asked,
+            backstage=self.backstage,
             rotate=self.rotate_addresses,
+            check=self._callbacks.check,
+            document=lambda: document(options.app_id),
         )
         application = web.Application(middlewares=[gate.middleware()], client_max_size=MAX_BODY)
         application.add_routes([*service.routes(), *control.routes()])

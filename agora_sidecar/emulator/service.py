@@ -65,9 +65,8 @@ class Service:
             ("GET", "/v1/ncs/ip", self.ncs_ip, "ncs_ip"),
             ("GET", "/v2/ncs/ip", self.ncs_ip, "ncs_ip_v2"),
         )
-        # not web.get, which would answer HEAD as well: the vendor's gateway has no such route
         return [
-            web.route(method, region + path, handler, name=name + region.replace("/", "."))
+            _route(method, region + path, handler, name=name + region.replace("/", "."))
             for region in REGIONS
             for method, path, handler, name in table
         ]
@@ -125,6 +124,12 @@ class Service:
     async def _enter(self, request: web.Request, endpoint: str) -> bytes:
         self._journal.calls[endpoint] += 1
         return await request.read()
+
+
+def _route(method: str, path: str, handler: Endpoint, *, name: str) -> web.RouteDef:
+    if method == "GET":  # and not HEAD: the vendor's gateway has no such route
+        return web.get(path, handler, name=name, allow_head=False)
+    return web.post(path, handler, name=name)
 
 
 def _path(request: web.Request) -> Path:

@@ -106,3 +106,129 @@ async def test_a_wish_for_a_publisher_of_another_form_is_a_400(
 
     assert status == 400
     assert "give" in body["error"]
+
+
+async def test_what_was_asked_can_be_asked_for(laboratory: Laboratory) -> None:
+    resource_id, sid = await laboratory.record()
+    await laboratory.query(resource_id, sid)
+    await laboratory.call("GET", "/nowhere")
+
+    _, all_ = await laboratory.call("GET", "/emulator/requests", auth=None)
+    _, starts = await laboratory.call("GET", "/emulator/requests?endpoint=start", auth=None)
+    _, of_one = await laboratory.call("GET", f"/emulator/requests?sid={sid}", auth=None)
+    _, last = await laboratory.call("GET", "/emulator/requests?limit=1", auth=None)
+
+    assert [call["endpoint"] for call in all_["requests"]] == ["acquire", "start", "query", ""]
+    (start,) = starts["requests"]
+    assert start["status"] == 200
+    assert '"storageConfig"' in start["body"]
+    assert sid in start["answer"]
+    assert [call["endpoint"] for call in of_one["requests"]] == ["query"]
+    assert [call["status"] for call in last["requests"]] == [404]
+
+
+@pytest.mark.parametrize("limit", ["x", "-1", "1" * 10, "٣"])
+async def test_a_limit_that_is_no_number_is_a_400(laboratory: Laboratory, limit: str) -> None:
+    status, body = await laboratory.call("GET", f"/emulator/requests?limit={limit}")
+
+    assert status == 400
+    assert body["error"].startswith("limit: ")
+
+
+async def test_a_recording_can_be_seen_whole(laboratory: Laboratory) -> None:
+    resource_id, sid = await laboratory.record()
+    layout = {"mixedVideoLayout": 1}
+    await laboratory.update(resource_id, sid, "updateLayout", **layout)
+
+    _, seen = await laboratory.call("GET", f"/emulator/recordings/{sid}", auth=None)
+
+    assert (seen["ordered"]["cname"], seen["now"]["publisher"]) == (CNAME, True)
+    assert seen["wishes"]["layout"]["mixedVideoLayout"] == 1
+
+
+async def test_a_worker_is_lost_on_demand(laboratory: Laboratory) -> None:
+    resource_id, sid = await laboratory.record()
+    await laboratory.until_status(sid, IN_PROGRESS)
+
+    status, _ = await laboratory.call("POST", f"/emulator/recordings/{sid}/failover", auth=None)
+
+    assert status == 200
+    assert (await laboratory.query(resource_id, sid))[0] == 404
+    _, journal = await laboratory.call("GET", "/emulator/journal", auth=None)
+    assert journal["recordings"][sid]["failingOver"] is True
+    await laboratory.until_status(sid, IN_PROGRESS)
+    await laboratory.settle()
+    assert 12 in laboratory.receiver.event_types
+
+
+async def test_a_recording_dies_on_demand(laboratory: Laboratory) -> None:
+    _, sid = await laboratory.record()
+
+    answer = await laboratory.call(
+        "POST", f"/emulator/recordings/{sid}/death", {"death": "vanish"}, auth=None
+    )
+
+    assert answer == (200, {"sid": sid, "death": "vanish"})
+    await laboratory.until_status(sid, GONE)
+
+
+@pytest.mark.parametrize(
+    ("path", "wish", "message"),
+    [
+        ("/emulator/recordings/{sid}/death", {"death": "page_timeout"}, "death: 'page_timeout'"),
+        ("/emulator/recordings/{sid}/death", {}, "give"),
+        ("/emulator/recordings/nobody/death", {"death": "storage"}, "sid: no recording 'nobody'"),
+        ("/emulator/recordings/nobody/failover", {}, "sid: no recording 'nobody'"),
+        ("/emulator/events", {"eventType": 9999, "sid": "{sid}"}, "eventType: 9999 is not one of"),
+        ("/emulator/events", {"eventType": "60", "sid": "{sid}"}, "Expected `int`"),
+        ("/emulator/events", {"eventType": 60}, "sid: no recording ''"),
+    ],
+)
+async def test_what_cannot_be_done_is_a_400_that_says_why(
+    laboratory: Laboratory, path: str, wish: dict[str, Any], message: str
+) -> None:
+    _, sid = await laboratory.record()
+
+    status, body = await laboratory.call("POST", path.format(sid=sid), wish, auth=None)
+
+    assert status == 400
+    assert message in body["error"]
+
+
+async def test_a_stopped_recording_dies_no_more(laboratory: Laboratory) -> None:
+    resource_id, sid = await laboratory.record()
+    await laboratory.until_status(sid, IN_PROGRESS)
+    await laboratory.stop(resource_id, sid)
+
+    status, body = await laboratory.call("POST", f"/emulator/recordings/{sid}/failover")
+
+    assert (status, body["error"]) == (400, "sid: the recording does not run, its status is 6")
+
+
+async def test_any_event_is_told_on_demand(laboratory: Laboratory) -> None:
+    _, sid = await laboratory.record()
+
+    for wish in (
+        {"eventType": 60, "sid": sid},
+        {"eventType": 13, "sid": sid, "details": {"now": True}},
+        {"eventType": 112},
+    ):
+        assert (await laboratory.call("POST", "/emulator/events", wish, auth=None))[0] == 200
+    await laboratory.until(lambda: len(laboratory.receiver.arrivals) == 3, step=0.0)
+
+    arrivals = {arrival.event_type: arrival.json for arrival in laboratory.receiver.arrivals}
+    vod, registered, transcoder = arrivals[60], arrivals[13], arrivals[112]
+    assert vod["payload"]["details"] == {"msgName": "vod_started", "aliVodInfo": {"videoId": "v"}}
+    assert registered["payload"]["details"]["now"] is True
+    assert "sid" not in transcoder["payload"]
+
+
+async def test_the_consoles_check_sends_one_event_of_each_type(laboratory: Laboratory) -> None:
+    _, body = await laboratory.call("POST", "/emulator/check", auth=None)
+
+    assert set(body["answers"].values()) == {200}
+    assert len(body["answers"]) == len(laboratory.receiver.arrivals) == 31
+    assert laboratory.receiver.forged == 0
+    uids = {arrival.json["payload"]["uid"] for arrival in laboratory.receiver.arrivals}
+    assert uids == {"12121212"}
+    assert laboratory.emulator.journal.sent == 0

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from agora_sidecar.agora.recordings import WEB
-from agora_sidecar.emulator.studio.catalogue import CATALOGUE, TRANSCODER
+from agora_sidecar.emulator.studio.catalogue import CATALOGUE, NAMES, TRANSCODER, usual
 from agora_sidecar.emulator.studio.plan import Plan
 
 
@@ -45,4 +45,19 @@ def payload(
         "serviceType": module,
         "serviceScene": scene(plan, module),
         "details": details,
+    }
+
+
+def check_payload(event_type: int, ms: int) -> dict[str, Any]:
+    """`payload` of the test event that the console sends to try a URL; no `sid`.
+
+    `cname` and `uid` as seen by a user (frankly#380); the rest is documented nowhere.
+    """
+    return {
+        "cname": "test_webhook",
+        "uid": "12121212",
+        "sequence": 0,
+        "sendts": ms,
+        "serviceType": CATALOGUE[NAMES[event_type]].module,
+        "details": usual(event_type)[1],
     }
