@@ -123,8 +123,14 @@ def stop_due(session: Session, *, timings: Timings) -> float | None:
     """
     if session.missing_since is not None or session.state not in {State.STARTING, State.RECORDING}:
         return None
-    if session.stop_called_at is not None and session.stop_tries:
-        return session.stop_called_at + step(timings.stop_again, session.stop_tries)
+    owed_at = _stop_owed_at(session)
+    if owed_at is None or session.stop_called_at is None:
+        return owed_at
+    again = session.stop_called_at + step(timings.stop_again, session.stop_tries)
+    return max(owed_at, again)
+
+
+def _stop_owed_at(session: Session) -> float | None:
     if session.stop_wanted:
         return session.stop_wanted_at or session.created_at
     return session.started_at + session.max_duration if session.max_duration else None

@@ -167,7 +167,7 @@ class Kept:
             done = await asyncio.to_thread(work, *args)
         except OSError as error:
             why = error.strerror or repr(error)
-            if why != self.problem:
+            if not self.problem:
                 log.error("recording.not_kept", path=str(self._file.path), why=why)
             self.problem = why
             return None

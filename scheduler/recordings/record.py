@@ -14,13 +14,18 @@ _NAMES = {field.name for field in fields(Session)}
 _TEXT = {field.name for field in fields(Session) if field.type in {str, "str"}}
 _PLAIN = _TEXT | {"state", "ended_by", "closed_by"}
 """Fields that are written as they are; the others are written as JSON."""
+_BEGAN = {field.name: field.default for field in fields(Session)}
 _ALWAYS = {"at", "kind", "what"}
 
 
 def to_hash(session: Session) -> dict[str, str]:
-    """Names and values; what is not known (None) is left out, the version too: the store counts."""
+    """Names and values; what is as it began is left out, the version too: the store counts."""
     values = {name: getattr(session, name) for name in _NAMES - {"version"}}
-    return {name: _written(name, value) for name, value in values.items() if value is not None}
+    return {
+        name: _written(name, value)
+        for name, value in values.items()
+        if name == "state" or value != _BEGAN.get(name)
+    }
 
 
 def from_hash(sid: str, found: Mapping[bytes, bytes]) -> Session:

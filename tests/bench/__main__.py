@@ -1,9 +1,10 @@
-"""What the receiver costs, how soon it answers, what it holds, and how that grows; all on loopback.
+"""What receiver and scheduler cost, how soon it answers, what it holds, and how that grows; all on loopback.
 
     make bench                              CPU of an event, beside an empty handler
     make bench ARGS="latency"               answers at a fixed rate, also with the store stopped
     make bench ARGS="memory"                resident memory, and how soon it is ready
     make bench ARGS="growth --quick"        the same costs with a long stream
+    make bench ARGS="recordings"            a round of the scheduler, and a scheduler at rest
     make bench ARGS="all --write"           everything, and docs/measured.md
 
 Ends with 0 only if every acknowledged event was on the stream exactly once. No time decides that.
@@ -20,7 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from agora_sidecar.cli.embedded import NoServerError
-from tests.bench import cost, growth, latency, memory, report
+from tests.bench import cost, growth, latency, memory, recordings, report
 from tests.bench.say import say
 from tests.bench.world import Cores, conditions, others, pin
 
@@ -29,6 +30,7 @@ PARTS: dict[str, ModuleType] = {
     "latency": latency,
     "memory": memory,
     "growth": growth,
+    "recordings": recordings,
 }
 COMMAND = "python -m tests.bench all --write"
 LIMIT = 1800.0
@@ -75,6 +77,7 @@ QUICK = {
     "latency": ["--seconds", "4"],
     "memory": ["--events", "20000", "--rounds", "2"],
     "growth": ["--quick"],
+    "recordings": ["--open", "500", "2000", "--rounds", "3"],
 }
 
 

@@ -51,6 +51,14 @@ async def test_latency_and_memory_come_out_and_nothing_is_lost(tmp_path: Path) -
     assert memory["ready_s"] > 0
 
 
+async def test_a_round_of_recordings_asks_about_those_that_are_due(tmp_path: Path) -> None:
+    words = ("recordings", "--open", "200", "400", "--rounds", "2")
+    found = await bench(*words, report=tmp_path / "recordings.json")
+
+    assert [(row["open"], row["asked"]) for row in found["rows"]] == [(200, 200), (400, 200)]
+    assert found["at_rest_mib"] > 0
+
+
 def test_a_percentile_is_a_value_that_occurred() -> None:
     values = [float(n) for n in range(1, 1001)]
 
