@@ -62,11 +62,11 @@ panels.receiver = (() => {
     const wrong = Object.entries(told.dependencies).filter(([, one]) => !one.ok).map(([name, one]) => `${name}: ${one.why}`);
     const refused = found.filter((a) => a.status === "503").reduce((sum, a) => sum + a.lately, 0);
     if (!told.ready) return verdict("bad", "It cannot answer 200 safely.", wrong);
-    if (refused) return verdict("bad", `${count(refused)} callbacks were refused (503) in the last minute.`, wrong);
+    if (refused) return verdict("bad", `In the last minute ${many(refused, "callback")} got 503: neither Redis nor the spool could take it.`, wrong);
     if (told.dependencies.redis && !told.dependencies.redis.ok) {
       return verdict("warn", "Redis is away. Events are answered as soon as they are on this machine's disk, and reach the stream later.", wrong);
     }
-    if (spool.waiting) return verdict("warn", `${count(spool.waiting)} events are on their way from the spool to the stream.`, wrong);
+    if (spool.waiting) return verdict("warn", `In the spool, on the way to the stream: ${many(spool.waiting, "event")}.`, wrong);
     if (wrong.length) return verdict("warn", "It receives safely, by its spool.", wrong);
     return verdict("ok", `It receives. Every event is ${SAFE[durability.reached] || durability.reached} before it is answered 200.`);
   }
@@ -111,14 +111,14 @@ panels.receiver = (() => {
     const entries = streams.length ? streams.reduce((sum, one) => sum + (one.entries || 0), 0) : null;
     const trouble = streams.map((one) => one.problem).filter(Boolean);
     return card("The way of an event", { wide: true }, h("div", { class: "flow" },
-      box("Callbacks", "plain", h("p", null, `${count(told.status.traffic.connections)} connections`),
+      box("Callbacks", "plain", h("p", null, many(told.status.traffic.connections, "connection")),
         h("p", { class: "small quiet" }, told.status.path)),
       arrow(moving ? "moving" : "", moving ? `${perSecond(rate)} a second` : "quiet"),
       box("Receiver", told.ready ? "ok" : "bad", h("p", null, first ? "spool first, then 200" : "Redis, then 200"),
         h("p", { class: "small quiet" }, told.status.sources.map((one) => `${one.name}: ${one.secrets.join(", ")}`).join(" · "))),
       arrow(first ? (spool.waiting && there ? "moving" : "off") : moving ? "moving" : "", first && !there ? "Redis is away" : ""),
       box(streams.length > 1 ? `${streams.length} streams` : "Stream", there ? "ok" : "bad",
-        h("p", null, there ? `${count(entries)} entries` : "not to be seen"),
+        h("p", null, there ? (entries === 1 ? "1 entry" : `${count(entries)} entries`) : "not to be seen"),
         h("p", { class: "small quiet" }, trouble.length ? trouble[0] : streams.map((one) => one.stream).slice(0, 3).join(", "))),
       arrow(groups.length ? (moving ? "moving" : "") : "off", ""),
       box("Readers", "plain", groups.length ? h("ul", { class: "small" }, groups.map((group) => h("li", { data: { key: group.stream + group.name } },

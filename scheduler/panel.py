@@ -10,9 +10,18 @@ from scheduler.recordings.findings import describe
 from scheduler.recordings.ledger import SessionUnreadableError
 from scheduler.recordings.registry import Registry
 
-WORTH_READING = ("allowlist", "recording", "job", "agora", "lease", "stream", "store", "scheduler")
+WORTH_READING = (
+    "allowlist",
+    "recording",
+    "gateway",
+    "job",
+    "agora",
+    "stream",
+    "store",
+    "scheduler",
+)
 """Families of log events that the status page shows."""
-_SCRIPTS = ("addresses.js", "timeline.js", "recordings.js", "panel.js")
+_SCRIPTS = ("addresses.js", "enforcing.js", "timeline.js", "recordings.js", "panel.js")
 
 
 def script() -> str:

@@ -47,7 +47,7 @@ const addresses = (() => {
       h("code", null, one.address),
       mark(one.state === "active" ? "ok" : "warn", one.state === "active" ? "active" : `leaves in ${span(one.secondsLeft)}`),
       h("span", { class: "small quiet age" }, `since ${span(now - seconds(one.firstSeen))}`),
-      h("span", { class: "small number packets" }, one.packets === undefined || one.packets === null ? "" : `${count(one.packets)} packets`),
+      h("span", { class: "small number packets" }, one.packets === undefined || one.packets === null ? "" : many(one.packets, "packet")),
       life(one, now, window, width));
     return [h("ul", { class: "addresses" }, sorted.map(row)), h("div", { class: "address axis-row" }, axis(now, window, width))];
   }

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -64,6 +65,9 @@ def test_a_short_demo_loses_nothing_and_closes_every_recording(place: Path) -> N
     assert told["seconds"] > 4
     assert told["stranger"]["admitted"] == 0
     assert "finding   closed" in ended.stdout
+    assert re.search(
+        r"look at it: http://127.0.0.1:\d+/ receiver   http://127.0.0.1:\d+/ sched", ended.stdout
+    )
     assert "\x1b[" not in ended.stdout  # plain lines in a pipe
     assert left_over(place) == []
     assert [path.name for path in place.iterdir()] == ["report.json"]

@@ -1,6 +1,11 @@
 """The status page in a real browser, beside real processes: what a person sees of them."""
 
+import asyncio
 import os
+import re
+import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -154,6 +159,41 @@ async def test_a_person_sees_a_rotation_and_a_gap_and_nothing_runs_that_is_not_o
         )
         assert await up.stop() == 0
         await page.sees("document.getElementById('connection').innerText.includes('no news')")
+
+
+@pytest.mark.slow
+async def test_the_running_demo_can_be_watched_from_outside_of_its_network(tmp_path: Path) -> None:
+    out = tmp_path / "demo.out"
+    with out.open("wb") as file:
+        demo = subprocess.Popen(
+            [sys.executable, "-m", "agora_sidecar", "demo", "--for", "40s"],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        told = await until(lambda: re.search(r"look at it: (.+)\n", out.read_text()), seconds=60)
+        pages = {name: url for url, name in re.findall(r"(http://\S+) (\w+)", told[1])}
+        assert list(pages) == ["receiver", "scheduler"]
+        async with browser() as page:
+            await page.become(DESKTOP)
+            await page.open(pages["scheduler"])
+            # the recording whose end nobody tells, and a rotation of addresses
+            silent = "[...document.querySelectorAll('.recording')].find(b => /room-silent/.test(b.innerText))"
+            await page.sees(f"{silent} !== undefined")
+            await page.do(f"{silent}.click()")
+            await page.sees("document.querySelectorAll('.timeline .silence').length > 0")
+            await page.sees("document.querySelectorAll('.address .grace').length >= 4")
+            await page.sees(
+                "/nftables/.test(document.body.innerText) && !/out of sync/.test(document.body.innerText)"
+            )
+            await stands(page)
+            await page.call("Page.navigate", url=pages["receiver"])
+            await page.sees("/It receives/.test(document.body.innerText)")
+            assert page.complaints == []
+    finally:
+        demo.send_signal(signal.SIGINT)
+        assert await asyncio.to_thread(demo.wait, 60) in {0, 1}
 
 
 async def test_a_page_that_nobody_looks_at_asks_for_nothing(store: Store, tmp_path: Path) -> None:

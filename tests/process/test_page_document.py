@@ -50,7 +50,7 @@ def test_the_policy_names_exactly_what_is_on_the_page() -> None:
         for tag in ("style", "script")
         for text in blocks(page, tag)
     ]
-    assert len(digests) == 6
+    assert len(digests) == 6  # one style, five scripts
     assert sorted(re.findall(r"'sha256-[^']+'", policy)) == sorted(digests)
     assert "default-src 'none'" in policy
     assert not re.search(r"unsafe|\*|https?:", policy)

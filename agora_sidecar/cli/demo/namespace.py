@@ -6,8 +6,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from agora_sidecar.cli.demo import window
+
 INSIDE = "AGORA_SIDECAR_DEMO_NAMESPACE"
 """Set for the copy of this program that runs inside."""
+WINDOWS = 2
+"""Status pages that are to be seen from outside: one of each process."""
 UNSHARE = ("unshare", "--user", "--map-root-user", "--net")
 
 
@@ -31,7 +35,7 @@ def enter(arguments: Sequence[str]) -> None:
     os.execvpe(  # noqa: S606 - fixed program, our own arguments
         UNSHARE[0],
         [*UNSHARE, "--", sys.executable, "-m", "agora_sidecar", *arguments],
-        os.environ | {INSIDE: "1"},
+        os.environ | {INSIDE: "1"} | window.opened(WINDOWS),
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from agora_sidecar.agora.client import Client
-from agora_sidecar.cli.demo import namespace, stage
+from agora_sidecar.cli.demo import namespace, stage, window
 from agora_sidecar.cli.demo.business import Business
 from agora_sidecar.cli.demo.scene import Scene, watch_processes, watch_stream
 from agora_sidecar.cli.demo.stranger import Stranger
@@ -35,6 +35,7 @@ ROTATE_EVERY = 6.0
 """Seconds, real ones; the vendor's addresses move about every 24 hours."""
 SETTLE = 60.0
 """Seconds to wait, after the traffic, until every recording is closed."""
+ENFORCED = "nftables enforces the list in a network namespace of its own"
 FAULTS = Faults(lose=0.1, duplicate=0.15, reorder=0.15, delay=0.1, delay_seconds=15.0)
 
 
@@ -57,6 +58,7 @@ class Performance:
         self._seed = seed
         self._no_nftables = no_nftables
         self._console = Console()
+        self._windows = window.inherited()
         self.report: dict[str, Any] | None = None
 
     async def main(self, stop: asyncio.Event) -> None:
@@ -107,6 +109,7 @@ class Performance:
             parts.view.line("starting the receiver and the scheduler …")
             for name, port in stage.processes(ports).items():
                 await stack.enter_async_context(stage.process(name, config=config, ops_port=port))
+            parts.view.line(f"look at it: {self._where(ports)}")
             client = connect(redis_url)
             stack.push_async_callback(client.aclose)
             await stack.enter_async_context(
@@ -115,6 +118,7 @@ class Performance:
                     watch_processes(parts.scene, stage.processes(ports)),
                     parts.view.run(),
                     parts.stranger.run(),
+                    *map(window.look_through, self._windows, stage.processes(ports).values()),
                 )
             )
             yield parts
@@ -160,13 +164,17 @@ class Performance:
             emulator.journal,
             lambda: business.started,
             console=self._console,
-            note=note or "nftables enforces the list in a network namespace of its own",
+            note=f"{note or ENFORCED}\nlook at it: {self._where(ports)}",
         )
         scene.tell = view.line
         stranger = Stranger(
             address="" if self._no_nftables else stage.STRANGER, port=ports.receiver, say=scene.say
         )
         return _Parts(emulator, business, scene, view, stranger)
+
+    def _where(self, ports: stage.Ports) -> str:
+        found = window.addresses(self._windows, stage.processes(ports))
+        return "   ".join(f"{url} {name}" for name, url in found.items())
 
     async def _play(self, parts: _Parts) -> None:
         if self._no_nftables:

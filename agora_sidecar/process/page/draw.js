@@ -81,6 +81,11 @@ function count(number) {
   return whole.format(Math.round(number));
 }
 
+/** 1 packet, 2 packets. */
+function many(number, thing) {
+  return `${count(number)} ${thing}${number === 1 ? "" : "s"}`;
+}
+
 function perSecond(rate) {
   if (rate === null) return "–";
   return rate && rate < 10 ? rate.toFixed(1) : count(rate);
