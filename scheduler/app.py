@@ -89,7 +89,7 @@ async def run(
             ports["gateway"] = await stack.enter_async_context(api)
         await stack.enter_async_context(background(ground.watch.run(), *loops.intakes(stop)))
         # After the jobs have ended: one that runs needs its lease, or takes it again
-        stack.push_async_callback(loops.release)
+        stack.push_async_callback(_step_down, sync, loops)
         jobs = _timetable(ground, allowlist, sync, loops, data_dir=data_dir, stop=stop)
         await stack.enter_async_context(jobs)
         ground.health.report("listening")
@@ -98,6 +98,11 @@ async def run(
         await stop.wait()
         log.info("scheduler.stopping")
     log.info("scheduler.stopped")
+
+
+async def _step_down(sync: Sync, loops: Loops) -> None:
+    await loops.release()
+    await sync.applier.step_down()
 
 
 class _Ground:

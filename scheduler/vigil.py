@@ -32,6 +32,7 @@ from scheduler.timetable import Timetable
 log = structlog.get_logger()
 
 JOB = "allowlist"
+SHARED_JOB = "allowlist-shared"
 JITTER = 0.05
 """By which part of itself an interval of polls varies, so that a fleet does not ask at once."""
 READ_AGAIN = 60.0
@@ -67,6 +68,8 @@ class Vigil:
         self._health = health
         self._clock = clock
         self._filtering = filtering(settings)
+        self._shares = any(target.shared for target in sync.applier.targets)
+        self._polled = False
         self._drift = Drift(sync, listen=self._filtering.changes, clock=clock, metrics=sync.metrics)
 
     def add_jobs(self) -> None:
@@ -74,8 +77,8 @@ class Vigil:
         interval = self._settings.poll_interval
         self._timetable.add(JOB, self._poll, interval=interval, jitter=interval * JITTER)
         self._timetable.add("allowlist-read", self._read, interval=READ_AGAIN)
-        if any(target.shared for target in self._sync.applier.targets):
-            self._timetable.add("allowlist-read-shared", self._read_shared, interval=READ_SHARED)
+        if self._shares:
+            self._timetable.add(SHARED_JOB, self._shared, interval=READ_SHARED)
 
     @asynccontextmanager
     async def watching(self, stop: asyncio.Event) -> AsyncIterator[None]:
@@ -121,7 +124,10 @@ class Vigil:
         self._hurry("hint")
 
     async def _poll(self) -> float | None:
-        again = await self._sync.run_once()
+        again = await self._sync.run_once(which=lambda target: not target.shared)
+        if self._shares:  # by a job of their own: the next knock does not wait for a cloud
+            self._polled = True
+            self._timetable.hurry(SHARED_JOB)
         # shown, never required: an old list is no reason to stop whoever enforces it
         failed, level = self._sync.failures, self._sync.watch_age()
         problem = f"{failed} polls in a row failed" if failed else ""
@@ -135,8 +141,12 @@ class Vigil:
         if self._sync.keeper.book.entries:
             await self._drift.repair()
 
-    async def _read_shared(self) -> None:
-        await self._drift.repair(which=lambda target: target.shared)
+    async def _shared(self) -> None:
+        polled, self._polled = self._polled, False
+        if polled:
+            await self._sync.bring_in_line(cause="schedule", which=lambda target: target.shared)
+        else:
+            await self._drift.repair(which=lambda target: target.shared)
 
     async def _orders(self) -> None:
         operating = Operating(self._sync, clock=self._clock)

@@ -53,6 +53,10 @@ class Leads(Protocol):
         """Acquire or renew. Raises StoreError."""
         ...
 
+    async def release(self) -> None:
+        """Let somebody else lead at once. Raises StoreError."""
+        ...
+
 
 @runtime_checkable
 class Opens(Protocol):
@@ -106,17 +110,18 @@ class Applier:
         self._clock = clock
         self._metrics = metrics
         self._leads = leads
-        self._busy = asyncio.Lock()
+        self._busy = {target.name: asyncio.Lock() for target in targets}
 
-    async def plans(self, goal: Goal) -> list[Outcome]:
-        """What each target lacks now; changes nothing. Without a list nobody can tell."""
+    async def plans(self, goal: Goal, which: Which = lambda _: True) -> list[Outcome]:
+        """What each of these targets lacks now; changes nothing. Without a list nobody can tell."""
+        targets = filter(which, self.targets)
         if not goal.book.entries:
-            return [Outcome(target.name, None, NO_LIST) for target in self.targets]
-        return [await self._planned(target, goal) for target in self.targets]
+            return [Outcome(target.name, None, NO_LIST) for target in targets]
+        return [await self._planned(target, goal) for target in targets]
 
-    async def look(self, goal: Goal) -> None:
-        """Note how each target stands; change nothing."""
-        for outcome in await self.plans(goal):
+    async def look(self, goal: Goal, which: Which = lambda _: True) -> None:
+        """Note how each of these targets stands; change nothing."""
+        for outcome in await self.plans(goal, which):
             lacks = "frozen, and not as it should be" if _lacking(outcome) else ""
             problem = outcome.problem or lacks
             self._remember(Outcome(outcome.target, outcome.plan, problem, self._clock.now()))
@@ -124,13 +129,16 @@ class Applier:
     async def apply(
         self, goal: Callable[[], Goal], *, cause: str, which: Which = lambda _: True
     ) -> list[Outcome]:
-        """Bring these targets in line; how each stands. `goal` is asked for each of them anew."""
+        """Bring these targets in line; how each stands. `goal` is asked for each of them anew.
+
+        One that takes its time keeps nobody from bringing another one in line meanwhile.
+        """
         found = []
-        async with self._busy:
-            for target in filter(which, self.targets):
+        for target in filter(which, self.targets):
+            async with self._busy[target.name]:
                 outcome = await self._brought_in_line(target, goal(), cause=cause)
-                self._remember(outcome)
-                found.append(outcome)
+            self._remember(outcome)
+            found.append(outcome)
         return found
 
     async def admitted(self) -> set[Address]:
@@ -147,6 +155,12 @@ class Applier:
         """Take away what is ours from every target. Raises TargetError."""
         for target in self.targets:
             await target.uninstall()
+
+    async def step_down(self) -> None:
+        """Let somebody else lead at once, if we do."""
+        if self._leads is not None:
+            with suppress(StoreError):  # it runs out by itself
+                await self._leads.release()
 
     async def _planned(self, target: Target, goal: Goal) -> Outcome:
         now = self._clock.now()

@@ -5,7 +5,6 @@ aside under another name and said aloud, never trusted and never deleted. What t
 between writing and reading is believed only forward: a clock that went back extends every grace.
 """
 
-import os
 from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import ip_address
@@ -17,6 +16,7 @@ import msgspec
 import structlog
 
 from scheduler.allowlist.addresses import Book, Entry, Held, pass_time
+from scheduler.allowlist.owned_file import put_in_place, write_through
 
 log = structlog.get_logger()
 
@@ -60,16 +60,8 @@ class BookFile:
         new = self.path.with_name(f".{self.path.name}.new")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with new.open("wb") as file:
-                file.write(_written(book, now))
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self.path)
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            write_through(new, _written(book, now))
+            put_in_place(new, self.path)
         except OSError as error:
             raise BookFileError(f"{self.path}: {error.strerror}") from error
 

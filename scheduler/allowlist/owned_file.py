@@ -45,10 +45,7 @@ class OwnedFile:
     def prepare(self, text: str) -> None:
         """Write the new file beside it. Raises OwnedFileError."""
         try:
-            with self.new.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
+            write_through(self.new, text.encode())
             self.new.chmod(0o644)
         except OSError as error:
             raise _not_written(error) from error
@@ -63,12 +60,7 @@ class OwnedFile:
             self._keep_previous()
             if owed:
                 self._owed.touch()
-            self.new.replace(self.path)
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            put_in_place(self.new, self.path)
         except OSError as error:
             raise _not_written(error) from error
 
@@ -97,6 +89,24 @@ class OwnedFile:
             previous = self.path.with_name(f"{self.path.name}.previous")
             previous.unlink(missing_ok=True)
             os.link(self.path, previous)
+
+
+def write_through(path: Path, content: bytes) -> None:
+    """Write a file and force it to disk. Raises OSError."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def put_in_place(new: Path, path: Path) -> None:
+    """Rename one file over another, and force the rename to disk. Raises OSError."""
+    new.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _not_written(error: OSError) -> OwnedFileError:

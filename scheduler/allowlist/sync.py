@@ -83,7 +83,9 @@ class Sync:
         """The next poll has this reason besides its own."""
         self._causes[cause] = None
 
-    async def run_once(self, cause: str = "schedule") -> float | None:
+    async def run_once(
+        self, cause: str = "schedule", *, which: Callable[[Target], bool] = lambda _: True
+    ) -> float | None:
         """Poll and apply; returns the seconds to the next poll if it should come earlier."""
         causes, self._causes = self._causes or {cause: None}, {}
         reason = "+".join(causes)
@@ -93,7 +95,9 @@ class Sync:
                 self._learn(*polled, cause=reason)
             if self.keeper.book.entries:
                 await self.keeper.save()
-                await self._apply(reason)
+                await self._apply(reason, lambda target: which(target) and not target.shared)
+        if self.keeper.book.entries:
+            await self._apply(reason, lambda target: which(target) and target.shared)
         self.sightings.save()
         self._failures = 0 if polled is not None else self._failures + 1
         held = self.keeper.book.held is not None
@@ -106,16 +110,21 @@ class Sync:
     async def bring_in_line(
         self, *, cause: str, which: Callable[[Target], bool] = lambda _: True
     ) -> list[Outcome]:
-        """Let the targets have what the book says; while frozen, only look."""
+        """Let the targets have what the book says; while frozen, only look.
+
+        What machines share comes last and out of turn: whoever watches over this machine's
+        firewall does not wait for a cloud.
+        """
         async with self._turn:
-            return await self._apply(cause, which)
+            found = await self._apply(cause, lambda target: which(target) and not target.shared)
+        return found + await self._apply(cause, lambda target: which(target) and target.shared)
 
     async def _apply(
         self, cause: str, which: Callable[[Target], bool] = lambda _: True
     ) -> list[Outcome]:
         found: list[Outcome] = []
         if self.orders.frozen:
-            await self.applier.look(self.goal())
+            await self.applier.look(self.goal(), which)
         elif self.keeper.book.entries:
             found = await self.applier.apply(self.goal, cause=cause, which=which)
         self._measure()

@@ -78,8 +78,9 @@ class TestSecurityGroupWithoutRoom(TestSecurityGroup):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)  # some thousand calls
 class TestSecurityGroupShownLateAndInPages(TestSecurityGroup):
-    page_size, old_answers = 2, 2
+    page_size, old_answers = 3, 1
 
 
 async def test_what_is_new_is_let_in_and_seen_before_what_is_old_goes(

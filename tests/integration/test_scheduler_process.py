@@ -187,7 +187,12 @@ async def test_wrong_credentials_are_clear_and_end_nothing(
     async with sidecar("scheduler", tmp_path, store.url, more=settings) as scheduler:
         (said, *_) = await until(lambda: scheduler.said("allowlist.poll_failed"))
         assert "401" in said["detail"]
-        ready = json.loads((await get(scheduler.ports.scheduler_ops, "/readyz"))[1])
+
+        async def told() -> dict[str, Any] | None:
+            ready = json.loads((await get(scheduler.ports.scheduler_ops, "/readyz"))[1])
+            return ready if "address list" in ready["dependencies"] else None
+
+        ready = await until(told)
         assert "failed" in ready["dependencies"]["address list"]["why"]
         assert ready["ready"] is True
     assert "not-the-right-one" not in scheduler.out.read_text()

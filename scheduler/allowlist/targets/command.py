@@ -16,7 +16,7 @@ from typing import Any
 from scheduler.allowlist.addresses import in_order
 from scheduler.allowlist.plan import Current, Wish
 from scheduler.allowlist.programs import Ended, ProgramError, run
-from scheduler.allowlist.targets import ANYTIME, Permit, TargetError
+from scheduler.allowlist.targets import ANYTIME, Permit, Remark, TargetError
 
 CHANGED_MEANWHILE = 75
 """EX_TEMPFAIL of sysexits.h."""
@@ -89,6 +89,18 @@ class CommandTarget:
         if not self._programs.remove:
             raise TargetError(self.name, "has no `remove`; take the list away there by hand")
         await self._run(self._programs.remove)
+
+    async def examine(self) -> Sequence[Remark]:
+        """Whether `dry_run` takes the list that is there now, where there is one."""
+        there = [n.network_address for n in await self._there() if _single(n)]
+        if not (there and self._programs.dry_run):
+            return []
+        try:
+            await self._rehearse(self._given(dict.fromkeys(there), (), ANYTIME))
+        except TargetError as error:
+            cure = "See what the program needs: its rights, its credentials"
+            return [Remark("problem", f"dry_run failed: {error.why}", cure)]
+        return [Remark("ok", "dry_run takes the list that is there")]
 
     async def _there(self) -> list[Network]:
         text = (await self._run(self._programs.read)).output.decode(errors="replace")

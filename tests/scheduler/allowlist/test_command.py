@@ -192,6 +192,19 @@ async def test_without_a_program_for_it_nothing_is_taken_away(tmp_path: Path) ->
         await edge.uninstall()
 
 
+async def test_a_doctor_rehearses_what_is_there(tmp_path: Path) -> None:
+    edge = target(tmp_path)
+    assert await edge.examine() == []  # nothing is there: an empty list is given to no program
+    await edge.apply({A: None})
+    assert [remark.kind for remark in await edge.examine()] == ["ok"]
+    no = program(tmp_path, "#!/bin/sh\necho the key has ended; exit 4\n", "no")
+    (remark,) = await target(tmp_path, dry_run=[no]).examine()
+    assert (remark.kind, remark.text) == (
+        "problem",
+        f"dry_run failed: {no} exited with 4: the key has ended",
+    )
+
+
 async def test_no_program_is_given_our_secrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

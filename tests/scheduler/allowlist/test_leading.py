@@ -1,5 +1,6 @@
 """What machines share is written by who leads, and by nobody who does no longer."""
 
+import asyncio
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -7,7 +8,11 @@ import pytest
 
 from agora_sidecar.store import StoreError
 from scheduler.allowlist.applier import FOLLOWS
-from tests.fakes.syncs import World
+from scheduler.allowlist.plan import Wish
+from scheduler.allowlist.targets import ANYTIME, Permit
+from tests.fakes.address_list import AddressList
+from tests.fakes.memory_target import MemoryTarget
+from tests.fakes.syncs import World, rules, sync_of
 
 A, B = "8.8.8.1", "8.8.8.2"
 
@@ -92,3 +97,37 @@ async def test_what_belongs_to_this_machine_needs_no_leader(world: World, lead: 
     world.target.shared, lead.given = False, None
     await world.sync.run_once()
     assert world.admitted() == {A, B}
+
+
+class Cloud(MemoryTarget):
+    """Takes as long as it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__("cloud", timed=False)
+        self.shared = True
+        self.begun, self.may_end = asyncio.Event(), asyncio.Event()
+
+    async def apply(self, wish: Wish, permit: Permit = ANYTIME) -> None:
+        self.begun.set()
+        await self.may_end.wait()
+        await super().apply(wish, permit)
+
+
+async def test_a_cloud_that_takes_its_time_keeps_nobody_from_this_machines_firewall(
+    tmp_path: Path, lead: Lead
+) -> None:
+    cloud, own = Cloud(), MemoryTarget("own")
+    sync = sync_of(tmp_path, AddressList(A), cloud, own, rules=rules(), leads=lead)
+    async with asyncio.timeout(20):
+        polling = asyncio.create_task(sync.run_once())
+        await cloud.begun.wait()
+        assert len(own.applied) == 1
+        own.current = None  # as after nft flush ruleset
+        await sync.bring_in_line(cause="drift", which=lambda target: not target.shared)
+        assert len(own.applied) == 2
+        assert await sync.run_once(which=lambda target: not target.shared) is None
+        assert not polling.done()
+        cloud.may_end.set()
+        await polling
+    assert cloud.current is not None
+    assert len(cloud.applied) == 1

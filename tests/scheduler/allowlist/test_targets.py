@@ -266,3 +266,24 @@ async def test_a_folder_in_the_files_place_is_one_clear_error(path: Path) -> Non
     path.mkdir()
     with pytest.raises(TargetError, match="cannot be read: Is a directory"):
         await FileTarget(path, form="plain").read()
+
+
+async def test_a_doctor_says_what_is_wrong_with_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "lists"
+    target = FileTarget(folder / "list", form="plain")
+    (remark,) = await target.examine()
+    assert (remark.kind, remark.text) == ("problem", f"{folder} cannot be written")
+    folder.mkdir()
+    assert await target.examine() == []
+    folder.chmod(0o777)
+    (remark,) = await target.examine()
+    assert (remark.kind, remark.text) == ("warning", f"{folder} can be written by everybody")
+    folder.chmod(0o1777)
+    assert await target.examine() == []
+
+
+async def test_a_doctor_asks_haproxy(tmp_path: Path) -> None:
+    reader = Reader(haproxy=tmp_path / "admin.sock")
+    (remark,) = await FileTarget(tmp_path / "list", form="haproxy", reader=reader).examine()
+    assert remark.kind == "problem"
+    assert "admin.sock cannot be used" in remark.text
