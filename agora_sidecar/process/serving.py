@@ -22,6 +22,9 @@ QUIET_TLS = 1.0
 GOODBYE = 1.0
 """Seconds in which open connections are told to close; a successor waits for as long."""
 
+HANDSHAKE = 10.0
+"""Seconds for a TLS handshake; an honest one takes a few round trips."""
+
 CANCEL_AGAIN = 0.2
 """Seconds until a background task that did not end is cancelled again."""
 
@@ -45,12 +48,14 @@ async def listening(
     shared: bool = False,
     sockets: Sockets | None = None,
     goodbye: float = 0.0,
+    handshake: float = HANDSHAKE,
 ) -> AsyncIterator[int]:
     """Serve on this address; yields the port (the system's choice for 0).
 
     `shared`: other processes may listen there too, and the kernel spreads connections. `sockets`:
     what was handed over; one by this setting's name is taken in place of a socket of our own, and
-    then `shared` is of no use: all who have it accept from its one queue.
+    then `shared` is of no use: all who have it accept from its one queue. `handshake`: seconds for
+    that of `tls`; who has not got through it is nobody's connection yet, and no limit counts it.
 
     Leaving ends it gracefully: no new connections (those that wait at a socket that was handed
     over stay for whoever has it next), each further answer within `goodbye` seconds says
@@ -65,7 +70,8 @@ async def listening(
     try:
         try:
             taken = sockets.take(name, host=host, port=port) if sockets else None
-            site = _site(runner, taken, at=(host, port), tls=tls, shared=shared)
+            where = {"sock": taken} if taken is not None else _address(host, port, shared=shared)
+            site = _Site(runner, tls, handshake=handshake, where=where)
             await site.start()
         except (OSError, ValueError) as error:
             raise ListenError(name, host, port, error) from error
@@ -79,24 +85,32 @@ async def listening(
             taken.close()  # ours alone: whoever handed it over still listens
 
 
-def _site(
-    runner: web.BaseRunner,
-    taken: socket.socket | None,
-    *,
-    at: tuple[str, int],
-    tls: ssl.SSLContext | None,
-    shared: bool,
-) -> web.BaseSite:
-    if taken is not None:
-        return web.SockSite(runner, taken, ssl_context=tls, backlog=BACKLOG)
-    return web.TCPSite(
-        runner,
-        *at,
-        ssl_context=tls,
-        backlog=BACKLOG,
-        reuse_address=True,
-        reuse_port=shared or None,
-    )
+def _address(host: str, port: int, *, shared: bool) -> dict[str, Any]:
+    return {"host": host, "port": port, "reuse_address": True, "reuse_port": shared or None}
+
+
+class _Site(web.BaseSite):
+    """As aiohttp's own, but for how long a handshake may take: there it is a minute."""
+
+    def __init__(
+        self,
+        runner: web.BaseRunner,
+        tls: ssl.SSLContext | None,
+        *,
+        handshake: float,
+        where: dict[str, Any],
+    ) -> None:
+        super().__init__(runner, ssl_context=tls, backlog=BACKLOG)
+        self._where = where | ({"ssl": tls, "ssl_handshake_timeout": handshake} if tls else {})
+
+    @property
+    def name(self) -> str:
+        return str(self._where.get("host", "a socket that was handed over"))
+
+    async def start(self) -> None:
+        await super().start()
+        create: Any = asyncio.get_running_loop().create_server
+        self._server = await create(self._runner.server, backlog=BACKLOG, **self._where)
 
 
 async def _stop_accepting(site: web.BaseSite, taken: socket.socket | None) -> None:

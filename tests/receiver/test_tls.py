@@ -19,7 +19,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from agora_sidecar.process.clock import SystemClock
-from agora_sidecar.process.serving import end
+from agora_sidecar.process.serving import end, listening
 from receiver.tls import Certificate, CertificateError
 from tests.fakes.clock import FakeClock
 from tests.integration.processes import until
@@ -330,6 +330,23 @@ def test_only_tls_1_2_and_later_is_spoken(place: Place) -> None:
 
     with pytest.raises(ssl.SSLError, match="UNSUPPORTED_PROTOCOL"):
         server.do_handshake()
+
+
+@pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01\x02\x00\x01\x00"])
+async def test_a_handshake_that_does_not_come_costs_a_connection_for_a_moment_only(
+    place: Place, sent: bytes
+) -> None:
+    tls = place.load().context
+    runner = web.ServerRunner(web.Server(hello))
+    async with listening(
+        runner, name="here", host="127.0.0.1", port=0, tls=tls, handshake=0.3
+    ) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        async with asyncio.timeout(10.0):
+            with suppress(ConnectionError):
+                assert await reader.read() == b""
+        writer.close()
 
 
 async def test_an_ordinary_client_is_served_over_a_chain(
