@@ -75,6 +75,11 @@ class Keys:
         """What this consumer group gave up on."""
         return f"{self._tag}:dead:{group}"
 
+    def renamed(self, key: str) -> str:
+        """What this key of another prefix or shard is called here; others stay as they are."""
+        _, brace, name = key.partition("}")
+        return self._tag + name if brace else key
+
     def lease(self, name: str) -> str:
         """Who leads in what `name` says."""
         return f"{self._tag}:lease:{name}"
@@ -87,11 +92,19 @@ class Shards:
     name), modulo their number: any reader can compute it.
     """
 
-    __slots__ = ("all", "whole")
+    __slots__ = ("_prefix", "all", "whole")
 
     def __init__(self, prefix: str = "ncs", count: int = 1) -> None:
+        self._prefix = prefix
         self.whole = Keys(prefix)
         self.all = tuple(Keys(prefix, k if count > 1 else None) for k in range(count))
+
+    @property
+    def abandoned(self) -> tuple[str, ...]:
+        """Streams of the same prefix that another number of shards would have."""
+        prefix, count = self._prefix, len(self.all)
+        first = Keys(prefix, 0) if count == 1 else self.whole
+        return first.events, Keys(prefix, count).events
 
     def of(self, subject: str) -> Keys:
         """The keys of the shard to which this sid (or channel) belongs."""

@@ -18,7 +18,10 @@ INFO = (
     *("used_memory", "maxmemory"),
 )
 """Fields of INFO that are facts."""
-CONFIG = ("appendfsync", "no-appendfsync-on-rewrite", "maxmemory-policy", "maxmemory")
+CONFIG = (
+    *("appendfsync", "no-appendfsync-on-rewrite", "maxmemory-policy", "maxmemory"),
+    *("min-replicas-to-write", "min-replicas-max-lag"),
+)
 """Settings that are facts, where CONFIG GET is allowed."""
 
 _SINCE = {"scripts": (2, 6), "waitaof": (7, 2)}

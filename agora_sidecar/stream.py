@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from agora_sidecar.entry import Entry, read_entry
-from agora_sidecar.keys import Keys
+from agora_sidecar.keys import Keys, Shards
 from agora_sidecar.store import Redis, Script, StoreError, store_errors
 
 # Who may append and not remember (an ACL) would append the same again with each attempt
@@ -75,6 +75,30 @@ class Append(msgspec.Struct, frozen=True, gc=False):
     marks: tuple[str, ...]
     fields: list[str]
     data: bytes
+
+
+def at_home(item: Append, shards: Shards) -> Append:
+    """This entry as these shards have it: it may have been made for another prefix, or for another
+    number of shards.
+    """
+    named = dict(zip(item.fields[::2], item.fields[1::2], strict=False))
+    quarantined = item.stream.endswith("}:quarantine")
+    keys = shards.whole if quarantined else shards.of(named.get("subject", ""))
+    stream = keys.renamed(item.stream)
+    if stream == item.stream:
+        return item
+    return Append(stream, tuple(map(keys.renamed, item.marks)), item.fields, item.data)
+
+
+async def abandoned(client: Redis, shards: Shards) -> list[str]:
+    """Streams that another `stream.shards` left here: nobody reads or trims them.
+
+    Raises:
+        StoreError: it is not known.
+    """
+    execute: Any = client.execute_command
+    with store_errors():
+        return [key for key in shards.abandoned if await execute("EXISTS", key)]
 
 
 class Writer:

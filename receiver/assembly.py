@@ -17,8 +17,9 @@ from agora_sidecar.process.page.board import Board, Panel
 from agora_sidecar.process.page.document import part
 from agora_sidecar.settings import RedisSettings, SourceSettings, StreamSettings
 from agora_sidecar.store import Redis, connect
-from agora_sidecar.stream import Writer
+from agora_sidecar.stream import Writer, at_home
 from agora_sidecar.watch import StoreWatch
+from receiver.abandoned import tell_abandoned
 from receiver.backlog import Backlog
 from receiver.client_address import TrustedProxies
 from receiver.inbox import Inbox
@@ -60,6 +61,7 @@ class Parts:
         self._redis = redis
         self._stream = stream
         self._clock = clock
+        self._shards = Shards(redis.prefix, stream.shards)
         self._registry = CollectorRegistry()
         self._metrics = ReceiverMetrics(self._registry)
         self.more: list[Coroutine[Any, Any, None]] = []
@@ -74,6 +76,7 @@ class Parts:
         self.watch = self._watches()
         self.safety.serve(self.inbox, store_is_there=lambda: self.watch.durability is not None)
         self.inbox.watched = self.watch
+        self.more.append(tell_abandoned(self.client, self._shards, clock))
         self.health.one_of("redis", "spool")
         self._webhook = self._receives(sources)
         self._watch_secrets(sources)
@@ -131,6 +134,7 @@ class Parts:
             health=self.health,
             clock=self._clock,
             metrics=self._metrics,
+            home=lambda item: at_home(item, self._shards),
         )
 
     def _inbox(self, writer: Writer) -> Inbox:
@@ -151,7 +155,7 @@ class Parts:
             max_body=self._settings.max_body,
             max_age=self._settings.max_age,
             inbox=self.inbox,
-            shards=Shards(self._redis.prefix, self._stream.shards),
+            shards=self._shards,
             clock=self._clock,
             metrics=self._metrics,
             visitors=self._visitors(),

@@ -16,6 +16,7 @@ from agora_sidecar.process.clock import Clock
 from agora_sidecar.process.health import Health
 from agora_sidecar.process.serving import background
 from agora_sidecar.store import Durability
+from agora_sidecar.stream import Append
 from receiver.inbox import SPOOL_LEVEL, Inbox
 from receiver.metrics import ReceiverMetrics
 from receiver.spool.adoption import Adoption
@@ -48,6 +49,7 @@ class Safety:
         health: is told of `durability` and `spool`.
         clock: of copies' ages and of waiting.
         metrics: of the receiver.
+        home: under which names an entry belongs today.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Safety:
         health: Health,
         clock: Clock,
         metrics: ReceiverMetrics,
+        home: Callable[[Append], Append] = lambda item: item,
     ) -> None:
         self._store = store
         self._limit = limit
@@ -71,7 +74,7 @@ class Safety:
         self._health = health
         self._clock = clock
         self._metrics = metrics
-        self._folder = folder
+        self._folder, self._home = folder, home
         self._slot: Slot | None = None
         self._inbox: Inbox | None = None
         self._copies = Copies(0)
@@ -179,6 +182,7 @@ class Safety:
             metrics=self._metrics,
             live=inbox,
             on_look=self._looked if inbox else None,
+            home=self._home,
         )
 
     def _adopts(self) -> Adoption:

@@ -184,6 +184,7 @@ async def test_what_a_store_is_shows_in_its_facts(client: Redis) -> None:
     assert int(found.facts["used_memory"]) > 0
     assert int(found.facts["rdb_last_save_time"]) > 0
     assert found.facts["scripts"] == "yes"
+    assert found.facts["min-replicas-to-write"] == "0"
     assert (found.facts["waitaof"] == "yes") == bool(await knows(client, "WAITAOF"))
 
 

@@ -4,12 +4,21 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agora_sidecar.agora.notifications import read_notification
 from agora_sidecar.entry import finding_fields, notification_fields, read_entry, rfc3339
 from agora_sidecar.keys import Keys, Shards
 from agora_sidecar.store import Redis, StoreError, connect
-from agora_sidecar.stream import Append, GroupReader, Outcome, Writer
+from agora_sidecar.stream import (
+    Append,
+    GroupReader,
+    Outcome,
+    Writer,
+    abandoned,
+    at_home,
+)
 
 KEYS = Keys()
 pytestmark = pytest.mark.integration
@@ -179,6 +188,40 @@ async def test_the_script_comes_back_by_itself(redis: Redis) -> None:
     await w.append_once([item("a")])
     await redis.script_flush()
     assert await w.append_once([item("b")]) == [Outcome.STORED]
+
+
+@pytest.mark.parametrize(
+    ("count", "there", "found"),
+    [
+        (1, ["{ncs}:events", "{ncs:0}:events"], ["{ncs:0}:events"]),
+        (1, ["{ncs}:events", "{ncs}:quarantine", "{other:0}:events"], []),
+        (4, ["{ncs}:events", "{ncs:3}:events"], ["{ncs}:events"]),
+        (4, ["{ncs:0}:events", "{ncs:4}:events"], ["{ncs:4}:events"]),
+    ],
+)
+async def test_streams_of_another_number_of_shards_are_found(
+    redis: Redis, count: int, there: list[str], found: list[str]
+) -> None:
+    for key in there:
+        await redis.xadd(key, {"a": "b"})
+    assert await abandoned(redis, Shards("ncs", count)) == found
+
+
+@settings(max_examples=100)
+@given(
+    before=st.integers(1, 8), after=st.integers(1, 8), sid=st.text(max_size=8), other=st.booleans()
+)
+def test_an_entry_finds_home_whatever_it_was_made_for(
+    *, before: int, after: int, sid: str, other: bool
+) -> None:
+    was, now = Shards("old" if other else "ncs", before), Shards("ncs", after)
+    fields = ["id", "n", "subject", sid]
+
+    def made(shards: Shards) -> Append:
+        keys = shards.of(sid)
+        return Append(keys.events, (keys.seen("s", "}:n"), keys.same("s", "d")), fields, b"")
+
+    assert at_home(made(was), now) == made(now)
 
 
 async def test_a_store_that_is_not_there_is_a_store_error(tmp_path: Path) -> None:

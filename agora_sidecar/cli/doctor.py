@@ -24,9 +24,11 @@ from agora_sidecar.cli.allowlist_findings import of_enforcing, of_filter, of_ord
 from agora_sidecar.cli.config import ConfigOption, refuse
 from agora_sidecar.cli.document import Document, Process, read_document
 from agora_sidecar.cli.findings import Finding
+from agora_sidecar.keys import Shards
 from agora_sidecar.process.clock import SystemClock
 from agora_sidecar.process.settings import Loaded, SettingsError
 from agora_sidecar.store import Redis, StoreError, connect, durability, store_errors
+from agora_sidecar.stream import abandoned
 from receiver.spool.folder import damaged, files
 from receiver.spool.journal import JournalError, look
 from receiver.tls import Certificate, CertificateError
@@ -152,10 +154,12 @@ async def _addresses(document: Document, client: Client) -> Finding:
 
 async def _store(document: Document, now: float) -> list[Finding]:
     client = connect(document.redis.url.get_secret_value(), timeout=TIMEOUT)
+    shards = Shards(document.redis.prefix, document.stream.shards)
     try:
         found = await durability(client)
         return [
             *findings.of_store(found, asked=document.receiver.durability),
+            *findings.of_abandoned(await abandoned(client, shards)),
             *findings.of_clock(await _clock(client), now=now),
         ]
     except StoreError as error:

@@ -65,6 +65,13 @@ def of_store(found: Durability, *, asked: str) -> Iterator[Finding]:
     yield from _of_memory(found.facts)
 
 
+def of_abandoned(streams: Sequence[str]) -> Iterator[Finding]:
+    """Streams that another `stream.shards` left behind."""
+    for stream in streams:
+        text = f"{stream} is of another stream.shards: nobody appends to it or trims it"
+        yield Finding("redis", "warning", text, "Read what is on it, then DEL it")
+
+
 def _of_memory(facts: dict[str, str]) -> Iterator[Finding]:
     used, limit = facts.get("used_memory", ""), facts.get("maxmemory", "")
     if not used.isdecimal() or not limit.isdecimal() or not int(limit):

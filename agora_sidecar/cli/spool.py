@@ -14,12 +14,14 @@ from prometheus_client import CollectorRegistry
 
 from agora_sidecar.cli.config import ConfigOption, refuse
 from agora_sidecar.cli.document import Document, read_document
+from agora_sidecar.keys import Shards
 from agora_sidecar.process.clock import SystemClock
 from agora_sidecar.process.settings import SettingsError
-from agora_sidecar.store import StoreError, connect, ping
-from agora_sidecar.stream import Writer
+from agora_sidecar.store import Durability, StoreError, connect, durability
+from agora_sidecar.stream import Writer, at_home
 from receiver.metrics import ReceiverMetrics
 from receiver.spool.adoption import Adoption
+from receiver.spool.copies import copies_for
 from receiver.spool.drain import Drain
 from receiver.spool.folder import Found, damaged, files
 from receiver.spool.journal import JournalError, look
@@ -28,6 +30,8 @@ from receiver.spool.spool import Spool
 app = typer.Typer(no_args_is_help=True, help="Look at the local spool, or give it back by hand.")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
+LONGEST_WAIT = 120.0
+"""Seconds that are waited for what Redis took to be safe there."""
 PROGRESS = 1.0
 """Seconds between lines of progress."""
 
@@ -63,7 +67,8 @@ def drain(
     """Give back what is in files that no process holds, as a starting receiver would.
 
     A file that a running receiver holds is left to it: it is given back as soon as the store takes
-    events. Nothing is doubled, however often this is done.
+    events. Nothing is doubled, however often this is done. A file goes when what it held is safe in
+    Redis: some seconds later where Redis forces nothing to disk, or may fail over.
 
     Example: agora-sidecar spool drain --config sidecar.toml
     """
@@ -93,6 +98,7 @@ async def _drain(document: Document, folder: Path, wait: float | None) -> dict[s
     client = connect(document.redis.url.get_secret_value())
     window = document.stream.dedupe_window
     writer = Writer(client, dedupe_window=window)
+    shards = Shards(document.redis.prefix, document.stream.shards)
     adoption = Adoption(
         folder,
         clock=clock,
@@ -100,11 +106,17 @@ async def _drain(document: Document, folder: Path, wait: float | None) -> dict[s
             lambda: path, limit=document.receiver.spool_limit, metrics=metrics
         ),
         drain=lambda spool: Drain(
-            spool, writer, keep=lambda: 0.0, window=window, clock=clock, metrics=metrics
+            spool,
+            writer,
+            keep=lambda: keep,
+            window=window,
+            clock=clock,
+            metrics=metrics,
+            home=lambda item: at_home(item, shards),
         ),
     )
     try:
-        await ping(client)  # an absent store is said at once, not waited for
+        keep = _keep(await durability(client), document)  # an absent store is said at once
         async with asyncio.timeout(wait):
             progress = asyncio.create_task(_tell(metrics))
             try:
@@ -115,6 +127,16 @@ async def _drain(document: Document, folder: Path, wait: float | None) -> dict[s
         return {"files": count, "stored": stored, "duplicates": duplicates}
     finally:
         await client.aclose()
+
+
+def _keep(found: Durability, document: Document) -> float:
+    """Seconds that a file outlives what was given back, as a running receiver would have it."""
+    window = document.stream.dedupe_window
+    keep = copies_for(found, shadow=document.receiver.shadow, window=window).keep
+    if keep <= LONGEST_WAIT:
+        return keep
+    typer.echo(f"{found.why}; what is given back is then nowhere else", err=True)
+    return 0.0
 
 
 async def _tell(metrics: ReceiverMetrics) -> None:

@@ -64,7 +64,8 @@ class Drain:
     infinite while the store is away.
 
     `live` is told when the store took something: it works again. `on_look` is told, about every
-    second, what the file holds, or why it does not say.
+    second, what the file holds, or why it does not say. `home` says under which names an entry
+    belongs today: the file may be older than the settings.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Drain:
         metrics: ReceiverMetrics,
         live: Live | None = None,
         on_look: Callable[[Facts | None, str], None] | None = None,
+        home: Callable[[Append], Append] = lambda item: item,
     ) -> None:
         self._spool = spool
         self._store = store
@@ -87,9 +89,11 @@ class Drain:
         self._metrics = metrics
         self._live = live
         self._on_look = on_look
+        self._home = home
         self._after = 0
         self._count = BATCH
         self._owed: list[int] = []
+        self._moved = False
         self._problem = ""
         self._tidy_at = clock.monotonic()
         self.facts: Facts | None = None
@@ -140,7 +144,7 @@ class Drain:
                 self._after, self._count = 0, BATCH
             return 0
         await self._put_aside(rows)
-        good = [row for row in rows if row.item is not None]
+        good = [self._brought_home(row) for row in rows if row.item is not None]
         try:
             await self._offer(good)
         except StoreError as error:
@@ -206,6 +210,15 @@ class Drain:
             since = min(row.received_ms for row in old if row.item and row.item.stream == stream)
             there[stream] = await self._store.find(stream, since_ms=min(since, now))
         return [row for row in rows if row not in old or not _is_in(row, there)]
+
+    def _brought_home(self, row: Row) -> Row:
+        item = row.item and self._home(row.item)
+        if item is row.item or item is None:
+            return row
+        if not self._moved:
+            log.warning("spool.moves", came_from=row.item and row.item.stream, goes_to=item.stream)
+        self._moved = True
+        return Row(row.id, row.received_ms, item)
 
     async def _put_aside(self, rows: Sequence[Row]) -> None:
         altered = [row.id for row in rows if row.item is None]

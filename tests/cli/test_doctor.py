@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from agora_sidecar.cli.app import application
 from agora_sidecar.cli.findings import (
     Finding,
+    of_abandoned,
     of_certificate,
     of_clock,
     of_disk,
@@ -57,6 +58,12 @@ def test_a_store_that_evicts_or_is_nearly_full_is_a_problem() -> None:
     assert kinds(of_store(found, asked="disk")) == ["problem", "problem"]
     roomy = Durability("redis-fsync", "", facts | {"used_memory": "10"})
     assert kinds(of_store(roomy, asked="disk")) == []
+
+
+def test_streams_of_another_number_of_shards_are_said() -> None:
+    (finding,) = of_abandoned(["{ncs:0}:events"])
+    assert (finding.kind, "{ncs:0}:events" in finding.line()) == ("warning", True)
+    assert kinds(of_abandoned([])) == []
 
 
 @pytest.mark.parametrize(("store", "expected"), [(NOW, []), (NOW - 60, ["warning"]), (None, [])])

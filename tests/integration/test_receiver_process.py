@@ -16,6 +16,7 @@ import pytest
 
 from agora_sidecar.agora.signatures import sign
 from agora_sidecar.cli.demo.stage import free_ports
+from agora_sidecar.keys import Shards
 from tests.integration.processes import (
     SECRET,
     Sidecar,
@@ -170,6 +171,25 @@ async def test_a_receiver_that_is_killed_gives_back_what_it_had_acknowledged(
     async with sidecar("receiver", tmp_path, store.url, ready="/readyz") as receiver:
         await until(lambda: spool_is_empty(receiver), seconds=5)
         assert await ids(store) == [b"n-1"]
+
+
+async def test_another_number_of_shards_takes_the_spool_along_and_says_what_stays_behind(
+    store: Store, tmp_path: Path
+) -> None:
+    async with sidecar("receiver", tmp_path, store.url) as receiver:
+        await until(lambda: _is_ready(receiver))
+        assert await send(receiver, notice(1)) == (200, "spooled")
+    await store.start()
+    await store.do("XADD", "{ncs}:events", "*", "id", "from before")
+    more = "[stream]\nshards = 4\n"
+    async with sidecar("receiver", tmp_path, store.url, more=more) as receiver:
+        await until(lambda: _is_ready(receiver))
+        await until(lambda: spool_is_empty(receiver))
+        await until(lambda: receiver.said("stream.abandoned"))
+        assert [line["stream"] for line in receiver.said("stream.abandoned")] == ["{ncs}:events"]
+        assert len(receiver.said("spool.moves")) == 1
+    home = Shards("ncs", 4).of("s" * 32)
+    assert await store.do("XLEN", home.events) == 1
 
 
 async def test_neither_store_nor_disk_is_503_and_unready(store: Store, tmp_path: Path) -> None:
