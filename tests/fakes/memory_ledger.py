@@ -1,10 +1,10 @@
 """A ledger in this process's memory, and a lease that is held as told."""
 
 import json
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from agora_sidecar.entry import finding_fields
 from agora_sidecar.store import StoreError
 from scheduler.recordings.ledger import (
     Change,
@@ -13,122 +13,178 @@ from scheduler.recordings.ledger import (
     Finding,
     SessionUnreadableError,
 )
+from scheduler.recordings.remembered import Remembered
 from scheduler.recordings.session import Session, State
+from tests.fakes.memory_store import Kept, MemoryStore
+
+LEASE = "recordings"
 
 
 class MemoryLedger:
-    """Keeps the ledger's promises; `told` lists the findings in order.
+    """One process's ledger over a store; `told` lists the findings it put there, in order.
 
-    `fail_next` makes the next call fail, `leader_for_test` is the token that may write, and
-    `unreadable_for_test` holds sids whose content makes no sense.
+    `fail_next` makes the next request fail, `leader_for_test` is the token that may write, and
+    `unreadable_for_test` holds sids whose content makes no sense. `keep` as in `RedisLedger`.
     """
 
-    def __init__(self, *, keep: float = 604_800.0) -> None:
+    def __init__(self, store: MemoryStore | None = None, *, keep: float = 604_800.0) -> None:
+        self.store = store or MemoryStore()
         self.told: list[tuple[str, Finding]] = []
-        self.leader_for_test: str | None = None
         self.unreadable_for_test: set[str] = set()
-        self.fail_next: StoreError | None = None
-        self._sessions: dict[str, Session] = {}
-        self._kinds: set[tuple[str, str]] = set()
-        self._due: dict[str, float] = {}
-        self._claims: dict[str, tuple[str, float]] = {}
-        self._forgotten: set[str] = set()
-        self.clock_for_test: Callable[[], float] = time.monotonic
+        self._keep = keep
+        self.remembered = Remembered()
+
+    @property
+    def leader_for_test(self) -> str | None:
+        return self.store.lease(LEASE)
+
+    @leader_for_test.setter
+    def leader_for_test(self, token: str | None) -> None:
+        self.store.take_lease(LEASE, token)
+
+    @property
+    def clock_for_test(self) -> Callable[[], float]:
+        return self.store.now
+
+    @clock_for_test.setter
+    def clock_for_test(self, now: Callable[[], float]) -> None:
+        self.store.now = now
+
+    @property
+    def fail_next(self) -> StoreError | None:
+        return self.store.fail_next
+
+    @fail_next.setter
+    def fail_next(self, error: StoreError | None) -> None:
+        self.store.fail_next = error
 
     def findings(self, sid: str) -> list[tuple[str, dict[str, object]]]:
         """Kind and evidence of what was told of this recording."""
         return [(f.kind, json.loads(f.data)) for told, f in self.told if told == sid]
 
     async def load(self, sid: str) -> Session | None:
-        self._maybe_fail()
+        self.store.demand()
         if sid in self.unreadable_for_test:
             raise SessionUnreadableError(sid, "made so by a test")
-        return self._sessions.get(sid)
+        kept = self.store.find(sid)
+        if kept is None:
+            remembered = self.remembered.get(sid)
+            return replace(remembered, version=0) if remembered else None
+        if kept.session is None:
+            self.remembered.drop(sid)
+        return kept.session
 
     async def save(
         self, change: Change, *, due: float | None, now: float, token: str | None = None
     ) -> Session:
-        self._maybe_fail()
-        session, finding = change.session, change.finding
-        if token is not None and token != self.leader_for_test:
+        self.store.demand()
+        session, sid = change.session, change.session.sid
+        if token is not None and token != self.store.lease(LEASE):
             raise FencedError("somebody else leads")
-        saved = self._sessions.get(session.sid)
-        if (saved.version if saved else 0) != session.version:
+        kept = self.store.find(sid) or Kept(None)
+        if (kept.session.version if kept.session else 0) != session.version:
             raise ConflictError("somebody else saved first")
+        self._tell(session, change.finding, kept=kept, now=now)
         session = replace(session, version=session.version + 1)
-        self._sessions[session.sid] = session
-        if finding and (session.sid, finding.kind) not in self._kinds:
-            self._kinds.add((session.sid, finding.kind))
-            self.told.append((session.sid, finding))
-        await self.postpone(session.sid, due)
+        expires = self.store.now() + self._keep if session.told else None
+        self.store.recordings[sid] = Kept(session, kept.kinds, expires)
+        self._schedule(sid, due)
         if token is not None:
-            self._claims.pop(session.sid, None)
+            self.store.claims.pop(sid, None)
+        self.remembered.put(session, now=now)
         return session
 
     async def claim(self, sid: str, *, token: str, length: float) -> bool:
-        self._maybe_fail()
-        if token != self.leader_for_test:
+        self.store.demand()
+        if token != self.store.lease(LEASE):
             raise FencedError("somebody else leads")
-        holder, until = self._claims.get(sid, ("", 0.0))
-        if holder not in {"", token} and self.clock_for_test() < until:
+        holder, until = self.store.claims.get(sid, ("", 0.0))
+        now = self.store.now()
+        if holder not in {"", token} and now < until:
             return False
-        self._claims[sid] = (token, self.clock_for_test() + length)
+        self.store.claims[sid] = (token, now + length)
         return True
 
     async def due(self, *, now: float, limit: int) -> list[str]:
-        self._maybe_fail()
-        found = sorted((at, sid) for sid, at in self._due.items() if at <= now)
+        self.store.demand()
+        found = sorted((at, sid) for sid, at in self.store.due.items() if at <= now)
         return [sid for _, sid in found[:limit]]
 
     async def next_due(self) -> float | None:
-        self._maybe_fail()
-        return min(self._due.values(), default=None)
+        self.store.demand()
+        return min(self.store.due.values(), default=None)
 
     async def behind(self, *, now: float) -> int:
-        self._maybe_fail()
-        return sum(at <= now for at in self._due.values())
+        self.store.demand()
+        return sum(at <= now for at in self.store.due.values())
 
     async def postpone(self, sid: str, until: float | None, *, version: int | None = None) -> None:
-        saved = self._sessions.get(sid)
-        if version is not None and version != (saved.version if saved else 0):
-            return
-        self._due.pop(sid, None)
-        if until is not None:
-            self._due[sid] = until
+        self.store.demand()
+        kept = self.store.find(sid)
+        found = kept.session.version if kept and kept.session else 0
+        if version is None or version == found:
+            self._schedule(sid, until)
 
     async def all(self, *, limit: int) -> list[Session]:
-        self._maybe_fail()
-        return list(self._sessions.values())[:limit]
+        self.store.demand()
+        kept = (self.store.find(sid) for sid in list(self.store.recordings))
+        return [k.session for k in kept if k is not None and k.session is not None][:limit]
 
     async def forget(self, sid: str) -> bool:
-        self._maybe_fail()
-        self._due.pop(sid, None)
-        if sid in self._sessions:
-            self._forgotten.add(sid)
-        return self._sessions.pop(sid, None) is not None
+        self.store.demand()
+        kept, remembered = self.store.find(sid), self.remembered.get(sid)
+        self.remembered.drop(sid)
+        known = remembered is not None if kept is None else kept.session is not None
+        self._schedule(sid, None)
+        self.store.recordings.pop(sid, None)
+        if known:  # a mark: no process may write back what it remembers
+            self.store.recordings[sid] = Kept(None, expires=self.store.now() + self._keep)
+        return known
 
     async def absent(self, sids: Sequence[str]) -> list[str]:
-        self._maybe_fail()
-        return [sid for sid in sids if sid not in self._sessions and sid not in self._forgotten]
+        self.store.demand()
+        return [sid for sid in sids if self.store.find(sid) is None]
 
     async def restore(self, *, now: float) -> int:
-        return 0
+        written = 0
+        for session in self.remembered.fresh(since=now - self._keep):
+            try:
+                await self.save(Change(replace(session, version=0)), due=now, now=now)
+                written += 1
+            except ConflictError:
+                continue
+        return written
 
     async def adopt(self, *, now: float) -> None:
-        for sid, session in self._sessions.items():
+        for session in await self.all(limit=100_000):
             if not session.told:
-                self._due.setdefault(sid, now)
+                self.remembered.put(session, now=now)
+                self.store.due.setdefault(session.sid, now)
 
     def open_by_state(self) -> dict[State, int]:
-        counts = dict.fromkeys(State, 0)
-        for session in self._sessions.values():
-            counts[session.state] += not session.told
-        return counts
+        return self.remembered.by_state()
 
-    def _maybe_fail(self) -> None:
-        error, self.fail_next = self.fail_next, None
-        if error:
-            raise error
+    def _tell(self, session: Session, finding: Finding | None, *, kept: Kept, now: float) -> None:
+        if finding is None or finding.kind in kept.kinds:
+            return
+        kept.kinds.add(finding.kind)
+        self.told.append((session.sid, finding))
+        fields = finding_fields(
+            sid=session.sid,
+            kind=finding.kind,
+            number=1,
+            source=session.source,
+            cname=session.cname,
+            uid=session.uid,
+            data=finding.data,
+            now_ms=int(now * 1000),
+        )
+        self.store.append(fields)
+
+    def _schedule(self, sid: str, due: float | None) -> None:
+        self.store.due.pop(sid, None)
+        if due is not None:
+            self.store.due[sid] = due
 
 
 class FakeLease:
