@@ -1,0 +1,137 @@
+"""The business server: starts recordings at the vendor, makes them known to us, wants them ended."""
+
+import asyncio
+from base64 import b64encode
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Any, TypeVar
+
+import msgspec
+
+from agora_sidecar.process.clock import Clock
+from scheduler.recordings.registration import Registration
+from scheduler.recordings.registry import Registry
+from tests.simulation.chronicle import Chronicle, Known
+from tests.simulation.scenario import Planned
+from tests.simulation.scheduler import Scheduler, UnavailableError
+from tests.simulation.vendor import APP_ID, CUSTOMER, CUSTOMER_SECRET, Vendor
+
+_T = TypeVar("_T")
+
+AGAIN = (0.5, 3.0)
+"""Seconds before something that failed is tried again."""
+_AUTHORIZATION = "Basic " + b64encode(f"{CUSTOMER}:{CUSTOMER_SECRET}".encode()).decode()
+
+
+class Business:
+    """Lives with each recording from its start to its end."""
+
+    def __init__(
+        self,
+        *,
+        vendor: Vendor,
+        processes: Callable[[], list[Scheduler]],
+        chronicle: Chronicle,
+        clock: Clock,
+        rng: Random,
+    ) -> None:
+        self._vendor = vendor
+        self._processes = processes
+        self._chronicle = chronicle
+        self._clock = clock
+        self._rng = rng
+
+    async def live(self, planned: Planned) -> None:
+        """One recording, from before its start until nothing more is wanted of it."""
+        await self._clock.sleep(planned.at)
+        if planned.silent:
+            self._vendor.publish(planned.cname, present=False)
+        known, resource_id = await self._start(planned)
+        async with asyncio.TaskGroup() as group:
+            if planned.known_after is not None:
+                group.create_task(self._register(planned, known, resource_id))
+            group.create_task(self._end(planned, known, resource_id))
+
+    async def _start(self, planned: Planned) -> tuple[Known, str]:
+        base = f"/v1/apps/{APP_ID}/cloud_recording"
+        wishes = {"recordingConfig": {"maxIdleTime": planned.max_idle}, **_STORAGE}
+        while True:
+            acquired = await self._call(planned, f"{base}/acquire", {})
+            resource_id = acquired["resourceId"]
+            start = f"{base}/resourceid/{resource_id}/mode/mix/start"
+            started = await self._call(planned, start, wishes)
+            if "sid" in started:
+                break
+        known = Known(
+            sid=started["sid"],
+            cname=planned.cname,
+            started_at=self._clock.monotonic(),
+            end=planned.end + (", nobody publishes" if planned.silent else ""),
+            known=planned.known_after is not None,
+        )
+        self._chronicle.recordings[known.sid] = known
+        return known, resource_id
+
+    async def _register(self, planned: Planned, known: Known, resource_id: str) -> None:
+        began = self._clock.now()
+        await self._clock.sleep(planned.known_after or 0.0)
+        facts = Registration(
+            sid=known.sid,
+            app_id=APP_ID,
+            resource_id=resource_id,
+            mode="mix",
+            cname=planned.cname,
+            uid=planned.uid,
+            source="default",
+            started_at=began,
+            max_duration=planned.max_duration,
+            resource_expired_hour=None,
+            max_idle_time=float(planned.max_idle),
+        )
+        if planned.max_duration is not None:
+            known.wanted_at = known.started_at + planned.max_duration
+        await self._ask(lambda registry: registry.register(facts))
+        known.registered_at = self._clock.monotonic()
+
+    async def _end(self, planned: Planned, known: Known, resource_id: str) -> None:
+        await self._clock.sleep(planned.life)
+        if planned.end == "left":
+            self._vendor.publish(planned.cname, present=False)
+        elif planned.end == "asked" and known.known:
+            while known.registered_at is None:
+                await self._clock.sleep(1.0)
+            known.wanted_at = self._clock.monotonic()
+            await self._ask(lambda registry: registry.want_stopped(known.sid))
+        elif planned.end != "limit" or not known.known:
+            place = f"resourceid/{resource_id}/sid/{known.sid}/mode/mix/stop"
+            path = f"/v1/apps/{APP_ID}/cloud_recording/{place}"
+            await self._call(planned, path, {"async_stop": True}, over=(404, 400, 206))
+
+    async def _ask(self, work: Callable[[Registry], Awaitable[_T]]) -> _T:
+        while True:
+            processes = [process for process in self._processes() if process.alive]
+            if processes:
+                try:
+                    return await self._rng.choice(processes).serve(work)
+                except UnavailableError:
+                    pass
+            await self._clock.sleep(self._rng.uniform(*AGAIN))
+
+    async def _call(
+        self, planned: Planned, path: str, wishes: dict[str, Any], *, over: tuple[int, ...] = ()
+    ) -> dict[str, Any]:
+        body = {"cname": planned.cname, "uid": planned.uid, "clientRequest": wishes}
+        while True:
+            status, answer = await self._vendor.call(
+                "POST", path, msgspec.json.encode(body), authorization=_AUTHORIZATION
+            )
+            if status == 200 or status in over:
+                found: dict[str, Any] = msgspec.json.decode(answer)
+                return found
+            await self._clock.sleep(self._rng.uniform(*AGAIN))
+
+
+_STORAGE: dict[str, Any] = {
+    "storageConfig": {"vendor": 1, "region": 0, "bucket": "b", "accessKey": "a", "secretKey": "s"},
+    "recordingFileConfig": {"avFileType": ["hls"]},
+}
