@@ -57,9 +57,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=seeds_of, default=seeds_of("1-50"), help="as 1-200 or 3,7")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="seeds at a time")
     parser.add_argument("--recordings", type=int, default=200, help="in each seed")
-    parser.add_argument("--lose", type=float, default=0.3, help="part of the callbacks lost, 0 to 1")
-    parser.add_argument("--timeline", action="store_true", help="print what happened to what is wrong")
-    parser.add_argument("--plan", action="store_true", help="print what would go wrong, run nothing")
+    parser.add_argument(
+        "--lose", type=float, default=0.3, help="part of the callbacks lost, 0 to 1"
+    )
+    parser.add_argument(
+        "--timeline", action="store_true", help="print what happened to what is wrong"
+    )
+    parser.add_argument(
+        "--plan", action="store_true", help="print what would go wrong, run nothing"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write a report")
     parser.add_argument(
         "--sabotage", choices=list(DAMAGE), default="", help="break a rule of ours: must be found"
@@ -116,7 +122,9 @@ def main() -> int:
     options = _arguments()
     if options.plan:
         for seed in options.seeds:
-            print(f"seed {seed}", *scenario(seed, recordings=options.recordings).lines(), sep="\n  ")
+            print(
+                f"seed {seed}", *scenario(seed, recordings=options.recordings).lines(), sep="\n  "
+            )
         return 0
     folder = Path(tempfile.mkdtemp(prefix="as-simulation-"))
     try:

@@ -40,11 +40,11 @@ class Network(httpx.AsyncBaseTransport):
         self._rng = rng
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        await self._wire.gate()
+        await self._wire.gate("call")
         sent = asyncio.get_running_loop().time()
         await asyncio.sleep(self._rng.uniform(*LATENCY))
         status, body = await self._answer(request, sent)
-        await self._wire.gate()
+        await self._wire.gate("call")
         return httpx.Response(status, content=body)
 
     async def _answer(self, request: httpx.Request, sent: float) -> tuple[int, bytes]:

@@ -76,9 +76,7 @@ class Vendor:
             addresses=lambda: pool.current,
             faults=lambda: faults,
         )
-        self._studio = Studio(
-            seed=seed, pace=pace, journal=self.journal, callbacks=self._callbacks
-        )
+        self._studio = Studio(seed=seed, pace=pace, journal=self.journal, callbacks=self._callbacks)
         service = Service(
             app_id=APP_ID,
             seed=seed,

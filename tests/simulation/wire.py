@@ -5,9 +5,10 @@ calls is killing it anywhere, and pausing it there is SIGSTOP.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from agora_sidecar.entry import Entry
 from agora_sidecar.process.clock import Clock
@@ -28,14 +29,13 @@ class Wire:
 
     def __init__(self, rng: Random) -> None:
         self.dead = False
-        self.calls = 0
         self._rng = rng
         self._resume_at = 0.0
-        self._strikes: dict[int, Callable[[], None]] = {}
+        self._armed: list[_Strike] = []
 
-    def strike(self, after: int, what: Callable[[], None]) -> None:
-        """Do it before or after its `after`-th call from now."""
-        self._strikes[self.calls + after] = what
+    def strike(self, where: str, nth: int, what: Callable[[], None]) -> None:
+        """Do it at the `nth` time that it passes `where`: a call such as `save`, or any (`""`)."""
+        self._armed.append(_Strike(where, nth, what))
 
     def pause(self, seconds: float) -> None:
         """Nothing of it moves for so long."""
@@ -46,12 +46,10 @@ class Wire:
         """Whether it stands still now."""
         return asyncio.get_running_loop().time() < self._resume_at
 
-    async def gate(self) -> None:
+    async def gate(self, where: str) -> None:
         """Pass on from inside to outside, or back."""
-        self.calls += 1
-        what = self._strikes.pop(self.calls, None)
-        if what is not None:
-            what()
+        if self._armed:
+            self._fire(where)
         hurry = self._rng.random() < HURRY
         await asyncio.sleep(0 if hurry else self._rng.random() * SLOW)
         while self.paused and not self.dead:
@@ -59,17 +57,31 @@ class Wire:
         if self.dead:
             raise asyncio.CancelledError
 
-    async def call(self, work: Awaitable[_T]) -> _T:
-        """What it answers, if both ways are passed; done or not, if only the first is."""
+    async def call(self, where: str, work: Coroutine[Any, Any, _T]) -> _T:
+        """What it answers, if both ways are passed; done all the same, if only the first is."""
         try:
-            await self.gate()
+            await self.gate(where)
         except BaseException:
-            if asyncio.iscoroutine(work):
-                work.close()
+            work.close()
             raise
         found = await work
-        await self.gate()
+        await self.gate(where)
         return found
+
+    def _fire(self, where: str) -> None:
+        for strike in list(self._armed):
+            if strike.where in {"", where}:
+                strike.left -= 1
+                if not strike.left:
+                    self._armed.remove(strike)
+                    strike.what()
+
+
+@dataclass(slots=True)
+class _Strike:
+    where: str
+    left: int
+    what: Callable[[], None]
 
 
 class WiredClock:
@@ -87,7 +99,7 @@ class WiredClock:
 
     async def sleep(self, seconds: float) -> None:
         await self._clock.sleep(seconds)
-        await self._wire.gate()
+        await self._wire.gate("sleep")
 
 
 class WiredLedger:
@@ -98,33 +110,33 @@ class WiredLedger:
         self._call = wire.call
 
     async def load(self, sid: str) -> Session | None:
-        return await self._call(self._ledger.load(sid))
+        return await self._call("load", self._ledger.load(sid))
 
     async def save(
         self, change: Change, *, due: float | None, now: float, token: str | None = None
     ) -> Session:
-        return await self._call(self._ledger.save(change, due=due, now=now, token=token))
+        return await self._call("save", self._ledger.save(change, due=due, now=now, token=token))
 
     async def due(self, *, now: float, limit: int) -> list[str]:
-        return await self._call(self._ledger.due(now=now, limit=limit))
+        return await self._call("due", self._ledger.due(now=now, limit=limit))
 
     async def next_due(self) -> float | None:
-        return await self._call(self._ledger.next_due())
+        return await self._call("next_due", self._ledger.next_due())
 
     async def postpone(self, sid: str, until: float | None, *, version: int | None = None) -> None:
-        await self._call(self._ledger.postpone(sid, until, version=version))
+        await self._call("postpone", self._ledger.postpone(sid, until, version=version))
 
     async def all(self, *, limit: int) -> list[Session]:
-        return await self._call(self._ledger.all(limit=limit))
+        return await self._call("all", self._ledger.all(limit=limit))
 
     async def forget(self, sid: str) -> bool:
-        return await self._call(self._ledger.forget(sid))
+        return await self._call("forget", self._ledger.forget(sid))
 
     async def restore(self, *, now: float) -> int:
-        return await self._call(self._ledger.restore(now=now))
+        return await self._call("restore", self._ledger.restore(now=now))
 
     async def adopt(self, *, now: float) -> None:
-        await self._call(self._ledger.adopt(now=now))
+        await self._call("adopt", self._ledger.adopt(now=now))
 
     def open_by_state(self) -> dict[State, int]:
         return self._ledger.open_by_state()
@@ -138,13 +150,13 @@ class WiredReader:
         self._call = wire.call
 
     async def read(self, *, count: int, block: float) -> list[Entry]:
-        return await self._call(self._reader.read(count=count, block=block))
+        return await self._call("read", self._reader.read(count=count, block=block))
 
     async def reclaim(self, *, count: int, idle: float) -> list[Entry]:
-        return await self._call(self._reader.reclaim(count=count, idle=idle))
+        return await self._call("reclaim", self._reader.reclaim(count=count, idle=idle))
 
     async def acknowledge(self, stream_ids: Sequence[str]) -> None:
-        await self._call(self._reader.acknowledge(stream_ids))
+        await self._call("acknowledge", self._reader.acknowledge(stream_ids))
 
 
 class WiredLease:
@@ -164,10 +176,10 @@ class WiredLease:
         return self._lease.token
 
     async def hold(self) -> int | None:
-        return await self._call(self._lease.hold())
+        return await self._call("hold", self._lease.hold())
 
     def note_refilled(self) -> None:
         self._lease.note_refilled()
 
     async def release(self) -> None:
-        await self._call(self._lease.release())
+        await self._call("release", self._lease.release())

@@ -26,8 +26,10 @@ HORIZON = 4 * 3600.0
 """Seconds after which whatever is not settled never will be."""
 LOOK = 10.0
 """Seconds between two looks whether everything is settled."""
-STRIKE_WITHIN = 40
-"""Calls of a process within which what was ordered for it happens."""
+STRIKE_WITHIN = 20
+"""Calls of a process, of any kind or of one, within which what was ordered for it happens."""
+WHERE = ("", "", "save", "save", "load", "hold", "call", "acknowledge")
+"""Where it happens: on the way to this call or back; anywhere."""
 
 
 class World:
@@ -204,7 +206,7 @@ class World:
             self._note(f"{process.name}: {what.kind}", what.lasts)
             struck.set()
 
-        process.wire.strike(rng.randint(1, STRIKE_WITHIN), strike)
+        process.wire.strike(rng.choice(WHERE), rng.randint(1, STRIKE_WITHIN), strike)
         await struck.wait()
         if what.kind == "scheduler is killed":
             await self._replace(process, what.lasts)
@@ -227,4 +229,3 @@ async def simulate(plan: Scenario, *, timings: Timings | None = None) -> Chronic
         return await World(plan, timings=timings).run()
     finally:
         structlog.configure(**before)
-
