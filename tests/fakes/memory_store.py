@@ -32,11 +32,11 @@ class Group:
 
 
 class MemoryStore:
-    """The server. `now` is its clock; `fail_next` fails one request, `away` all of them."""
+    """The server. `now` is its clock; `fail_next` fails one request, `away` all of them, with this word."""
 
     def __init__(self, *, now: Callable[[], float] = time.time) -> None:
         self.now = now
-        self.away: StoreError | None = None
+        self.away = ""
         self.fail_next: StoreError | None = None
         self.on_entry: Callable[[Entry], None] = lambda _: None
         self.recordings: dict[str, Kept] = {}
@@ -52,9 +52,11 @@ class MemoryStore:
 
     def demand(self) -> None:
         """Fail where a server would not have answered."""
-        error, self.fail_next = self.fail_next or self.away, None
+        error, self.fail_next = self.fail_next, None
         if error is not None:
             raise error
+        if self.away:
+            raise StoreError(self.away, "told to be away")
 
     def clear(self) -> None:
         """It comes back empty."""

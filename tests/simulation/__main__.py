@@ -28,7 +28,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tests.simulation import report
 from tests.simulation.sabotage import DAMAGE
-from tests.simulation.scenario import Losses, scenario
+from tests.simulation.scenario import FAULTS, scenario
 from tests.simulation.seed import Options, Result, run_seed
 
 
@@ -77,7 +77,7 @@ def _run(options: argparse.Namespace, folder: Path) -> Iterator[Result]:
     """Each seed's result as it comes, behind a progress bar."""
     shared = Options(
         recordings=options.recordings,
-        losses=Losses(lose=options.lose),
+        lose=options.lose,
         sabotage=options.sabotage,
     )
     console = Console(stderr=True)
@@ -104,7 +104,7 @@ def _run(options: argparse.Namespace, folder: Path) -> Iterator[Result]:
 
 def _keep(result: Result, options: argparse.Namespace, folder: Path) -> str:
     command = f"python -m tests.simulation --seeds {result.seed} --timeline"
-    if options.lose != Losses().lose:
+    if options.lose != FAULTS.lose:
         command += f" --lose {options.lose:g}"
     if options.recordings != Options().recordings:
         command += f" --recordings {options.recordings}"

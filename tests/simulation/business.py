@@ -1,26 +1,26 @@
 """The business server: starts recordings at the vendor, makes them known to us, wants them ended."""
 
 import asyncio
-from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any, TypeVar
 
 import msgspec
 
+from agora_sidecar.emulator.account import Path
 from agora_sidecar.process.clock import Clock
 from scheduler.recordings.registration import Registration
 from scheduler.recordings.registry import Registry
 from tests.simulation.chronicle import Chronicle, Known
+from tests.simulation.orders import SCENES, client_request
 from tests.simulation.scenario import Planned
 from tests.simulation.scheduler import Scheduler, UnavailableError
-from tests.simulation.vendor import APP_ID, CUSTOMER, CUSTOMER_SECRET, Vendor
+from tests.simulation.vendor import APP_ID, Vendor
 
 _T = TypeVar("_T")
 
 AGAIN = (0.5, 3.0)
 """Seconds before something that failed is tried again."""
-_AUTHORIZATION = "Basic " + b64encode(f"{CUSTOMER}:{CUSTOMER_SECRET}".encode()).decode()
 
 
 class Business:
@@ -46,40 +46,40 @@ class Business:
         await self._clock.sleep(planned.at)
         if planned.silent:
             self._vendor.publish(planned.cname, present=False)
-        known, resource_id = await self._start(planned)
+        known, path = await self._start(planned)
         async with asyncio.TaskGroup() as group:
             if planned.known_after is not None:
-                group.create_task(self._register(planned, known, resource_id))
-            group.create_task(self._end(planned, known, resource_id))
+                group.create_task(self._register(planned, known, path))
+            group.create_task(self._end(planned, known, path))
 
-    async def _start(self, planned: Planned) -> tuple[Known, str]:
-        base = f"/v1/apps/{APP_ID}/cloud_recording"
-        wishes = {"recordingConfig": {"maxIdleTime": planned.max_idle}, **_STORAGE}
+    async def _start(self, planned: Planned) -> tuple[Known, Path]:
+        wishes = client_request(planned.mode, max_idle=planned.max_idle, mp4=planned.mp4)
         while True:
-            acquired = await self._call(planned, f"{base}/acquire", {})
-            resource_id = acquired["resourceId"]
-            start = f"{base}/resourceid/{resource_id}/mode/mix/start"
-            started = await self._call(planned, start, wishes)
+            scene = {"scene": SCENES[planned.mode]}
+            acquired = await self._call("acquire", planned, Path(APP_ID), scene)
+            place = Path(APP_ID, acquired["resourceId"], mode=planned.mode)
+            started = await self._call("start", planned, place, wishes)
             if "sid" in started:
                 break
         known = Known(
             sid=started["sid"],
             cname=planned.cname,
+            mode=planned.mode,
             started_at=self._clock.monotonic(),
             end=planned.end + (", nobody publishes" if planned.silent else ""),
             known=planned.known_after is not None,
         )
         self._chronicle.recordings[known.sid] = known
-        return known, resource_id
+        return known, place._replace(sid=known.sid)
 
-    async def _register(self, planned: Planned, known: Known, resource_id: str) -> None:
+    async def _register(self, planned: Planned, known: Known, path: Path) -> None:
         began = self._clock.now()
         await self._clock.sleep(planned.known_after or 0.0)
         facts = Registration(
             sid=known.sid,
             app_id=APP_ID,
-            resource_id=resource_id,
-            mode="mix",
+            resource_id=path.resource_id,
+            mode=path.mode,
             cname=planned.cname,
             uid=planned.uid,
             source="default",
@@ -93,7 +93,7 @@ class Business:
         await self._ask(lambda registry: registry.register(facts))
         known.registered_at = self._clock.monotonic()
 
-    async def _end(self, planned: Planned, known: Known, resource_id: str) -> None:
+    async def _end(self, planned: Planned, known: Known, path: Path) -> None:
         await self._clock.sleep(planned.life)
         if planned.end == "left":
             self._vendor.publish(planned.cname, present=False)
@@ -103,9 +103,8 @@ class Business:
             known.wanted_at = self._clock.monotonic()
             await self._ask(lambda registry: registry.want_stopped(known.sid))
         elif planned.end != "limit" or not known.known:
-            place = f"resourceid/{resource_id}/sid/{known.sid}/mode/mix/stop"
-            path = f"/v1/apps/{APP_ID}/cloud_recording/{place}"
-            await self._call(planned, path, {"async_stop": True}, over=(404, 400, 206))
+            # nobody has it for a while, while another worker takes it over: try again
+            await self._call("stop", planned, path, {"async_stop": True}, over=(400, 206))
 
     async def _ask(self, work: Callable[[Registry], Awaitable[_T]]) -> _T:
         while True:
@@ -118,20 +117,21 @@ class Business:
             await self._clock.sleep(self._rng.uniform(*AGAIN))
 
     async def _call(
-        self, planned: Planned, path: str, wishes: dict[str, Any], *, over: tuple[int, ...] = ()
+        self,
+        name: str,
+        planned: Planned,
+        path: Path,
+        wishes: dict[str, Any],
+        *,
+        over: tuple[int, ...] = (),
     ) -> dict[str, Any]:
-        body = {"cname": planned.cname, "uid": planned.uid, "clientRequest": wishes}
+        body = msgspec.json.encode(
+            {"cname": planned.cname, "uid": planned.uid, "clientRequest": wishes}
+        )
         while True:
-            status, answer = await self._vendor.call(
-                "POST", path, msgspec.json.encode(body), authorization=_AUTHORIZATION
-            )
-            if status == 200 or status in over:
+            status, answer = self._vendor.call(name, path, body)
+            gone = status == 404 and not self._vendor.runs(path.sid)
+            if status == 200 or status in over or gone:
                 found: dict[str, Any] = msgspec.json.decode(answer)
                 return found
             await self._clock.sleep(self._rng.uniform(*AGAIN))
-
-
-_STORAGE: dict[str, Any] = {
-    "storageConfig": {"vendor": 1, "region": 0, "bucket": "b", "accessKey": "a", "secretKey": "s"},
-    "recordingFileConfig": {"avFileType": ["hls"]},
-}

@@ -37,17 +37,20 @@ class Told:
 class Known:
     """A recording as the outside knows it; times in seconds, None: it did not happen.
 
-    `registered_at` is when our process had accepted it, `wanted_at` when its stop began to be owed.
+    `registered_at` is when our process had accepted it, `wanted_at` when its stop began to be owed,
+    `adrift` from when until when no worker had it.
     """
 
     sid: str
     cname: str
+    mode: str
     started_at: float
     end: str
     known: bool
     registered_at: float | None = None
     wanted_at: float | None = None
     ended_at: float | None = None
+    adrift: tuple[float, float] | None = None
 
 
 @dataclass(slots=True)
@@ -88,13 +91,16 @@ class Chronicle:
             if told.sid == sid
         ]
         if known is not None:
+            adrift = known.adrift or (None, None)
             lines += [
                 (at, f"  {what}")
                 for at, what in (
-                    (known.started_at, f"STARTS ({known.end})"),
+                    (known.started_at, f"STARTS ({known.mode}, {known.end})"),
                     (known.registered_at, "registered"),
                     (known.wanted_at, "a stop is owed from now on"),
                     (known.ended_at, "ENDS"),
+                    (adrift[0], "ITS WORKER IS LOST"),
+                    (adrift[1], "ANOTHER WORKER HAS IT"),
                 )
                 if at is not None
             ]

@@ -6,6 +6,7 @@ from random import Random
 import httpx
 import msgspec
 
+from agora_sidecar.emulator.account import Path
 from tests.simulation.chronicle import Call, Chronicle
 from tests.simulation.vendor import Vendor
 from tests.simulation.weather import Weather
@@ -53,20 +54,16 @@ class Network(httpx.AsyncBaseTransport):
             raise httpx.ConnectError("gone", request=request)
         if weather.too_late:
             await asyncio.sleep(TOO_LATE)
-        status, body = weather.instead or await self._vendor.call(
-            request.method,
-            request.url.raw_path.decode(),
-            request.content,
-            authorization=request.headers["Authorization"],
-        )
+        name, path = _named(request)
+        status, body = weather.instead or self._vendor.call(name, path, request.content)
         self._note(request, status, body, sent=sent)
         if weather.cut_off:
             raise httpx.ReadError("cut off", request=request)
         return status, body
 
     def _note(self, request: httpx.Request, status: int, body: bytes, *, sent: float) -> None:
-        parts = request.url.path.split("/")
-        name, sid = parts[-1], parts[parts.index("sid") + 1]
+        name, path = _named(request)
+        sid = path.sid
         known = self._chronicle.recordings.get(sid)
         owed = known is not None and known.wanted_at is not None and known.wanted_at <= sent + EQUAL
         self._chronicle.calls.append(
@@ -82,6 +79,13 @@ class Network(httpx.AsyncBaseTransport):
             )
         )
         self._chronicle.counts[f"{name} answered {status}"] += 1
+
+
+def _named(request: httpx.Request) -> tuple[str, Path]:
+    """What is called, and about what: `…/apps/A/cloud_recording/resourceid/R/sid/S/mode/M/call`."""
+    parts = request.url.path.split("/")
+    app_id, resource_id, sid, mode = (parts[n] for n in (3, 6, 8, 10))
+    return parts[-1], Path(app_id, resource_id, sid, mode)
 
 
 def _words(status: int, body: bytes) -> str:

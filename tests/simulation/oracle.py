@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from scheduler.loops import LEASE_LENGTH
 from scheduler.recordings.timings import Timings
@@ -12,9 +13,12 @@ from tests.simulation.scenario import Scenario
 PER_SECOND = 8.0
 SLACK = 20.0
 """Seconds for the calls themselves, and for those that are due at the same time."""
-LEAVING = 15.0
-"""Seconds from a stop that was heard to the end."""
-EXITED = 11
+LEAVING = 15.0 + 90.0
+"""Seconds from a stop that was heard to the end, a slow upload included."""
+CERTAIN = (11, 71)
+"""Events after which the end is certain, and only word of the files is waited for."""
+ABNORMAL = "200 status 20"
+"""An answer that says so, too."""
 
 
 @dataclass(slots=True)
@@ -110,8 +114,12 @@ class Bounds:
 
     def __init__(self, chronicle: Chronicle, timings: Timings) -> None:
         self._timings = timings
-        self._trouble = sorted(self._troubles(chronicle))
+        self._trouble = list(self._troubles(chronicle))
         self._arrivals: dict[str, list[tuple[float, int]]] = defaultdict(list)
+        self._abnormal: dict[str, list[float]] = defaultdict(list)
+        for call in chronicle.calls:
+            if call.answer == ABNORMAL:
+                self._abnormal[call.sid].append(call.at)
         for at, sid, number, answer in chronicle.arrivals:
             if answer == "200":
                 self._arrivals[sid].append((at, number))
@@ -124,20 +132,22 @@ class Bounds:
         heard = max([ended, *(at for at, _ in arrivals)])
         silence = max(timings.silence * (1 + timings.jitter), timings.ask_again[-1])
         until = heard + silence + timings.end_after_404 + SLACK
-        exits = [at for at, number in arrivals if number == EXITED]
-        if exits:  # its end is certain: 31 or 32 is waited for
-            until = max(until, exits[0] + timings.upload_wait + SLACK)
-        return self._extended(ended, until, again=timings.ask_again[-1])
+        exits = [self._abnormal[known.sid][:1]]
+        exits += [[at for at, told in arrivals if told == number][:1] for number in CERTAIN]
+        for at in chain.from_iterable(exits):
+            until = max(until, at + timings.upload_wait + SLACK)
+        return self._extended(known, ended, until, again=timings.ask_again[-1])
 
     def of_stop(self, known: Known) -> float:
         """When a recording whose stop is owed must be over."""
         owed = max(known.wanted_at or 0.0, known.registered_at or 0.0)
         until = owed + self._timings.poll + LEAVING + SLACK
-        return self._extended(owed, until, again=self._timings.stop_again[-1])
+        return self._extended(known, owed, until, again=self._timings.stop_again[-1])
 
-    def _extended(self, since: float, until: float, *, again: float) -> float:
+    def _extended(self, known: Known, since: float, until: float, *, again: float) -> float:
         """Later by all that kept us from it, and by the longest interval of trying `again`."""
-        for begin, end, tried in self._trouble:
+        own = [(*known.adrift, True)] if known.adrift else []
+        for begin, end, tried in sorted([*self._trouble, *own]):
             end += again if tried else 0.0
             if begin <= until and end >= since:
                 until += end - max(begin, since)

@@ -1,8 +1,11 @@
 """What happens in a seed: the recordings, and what goes wrong (pure). A seed in, a plan out."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
+
+from agora_sidecar.agora.recordings import INDIVIDUAL, MIX, WEB
+from agora_sidecar.emulator.faults import Faults
 
 STARTS = 900.0
 """Seconds within which recordings are started."""
@@ -91,6 +94,8 @@ class Planned:
     known_after: float | None
     silent: bool
     max_idle: int
+    mode: str
+    mp4: bool
 
     @property
     def cname(self) -> str:
@@ -108,15 +113,18 @@ class Planned:
         return self.life if self.end == "limit" else None
 
 
-@dataclass(frozen=True, slots=True)
-class Losses:
-    """Probabilities of what happens to a notice on its way."""
-
-    lose: float = 0.3
-    duplicate: float = 0.1
-    reorder: float = 0.15
-    delay: float = 0.1
-    backup: float = 0.1
+FAULTS = Faults(
+    lose=0.3,
+    duplicate=0.1,
+    reorder=0.15,
+    delay=0.1,
+    backup=0.1,
+    slow_upload=0.1,
+    die=0.06,
+    failover=0.12,
+    playload=0.5,
+)
+"""What befalls notices and recordings by themselves; calls fail by disturbances."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +135,15 @@ class Scenario:
     schedulers: int
     recordings: tuple[Planned, ...]
     disturbances: tuple[Disturbance, ...]
-    losses: Losses = field(default_factory=Losses)
+    faults: Faults = FAULTS
 
     def lines(self) -> Iterator[str]:
         """For people."""
-        yield f"{len(self.recordings)} recordings, {self.schedulers} schedulers, {self.losses}"
+        yield f"{len(self.recordings)} recordings, {self.schedulers} schedulers, {self.faults.lose:.0%} of the notices lost"
         yield from map(str, self.disturbances)
 
 
-def scenario(seed: int, *, recordings: int = 200, losses: Losses | None = None) -> Scenario:
+def scenario(seed: int, *, recordings: int = 200, faults: Faults = FAULTS) -> Scenario:
     """The plan of a seed; nothing goes wrong in seed 0 but the losses."""
     rng = Random(f"simulation {seed}")
     planned = tuple(sorted((_planned(rng, n) for n in range(recordings)), key=lambda p: p.at))
@@ -144,12 +152,14 @@ def scenario(seed: int, *, recordings: int = 200, losses: Losses | None = None) 
         schedulers=rng.choice((1, 2, 2)) if seed else 1,
         recordings=planned,
         disturbances=_disturbances(rng) if seed else (),
-        losses=losses or Losses(),
+        faults=faults,
     )
 
 
 def _planned(rng: Random, number: int) -> Planned:
-    (end,) = rng.choices(list(ENDS), list(ENDS.values()))
+    mode = rng.choice((MIX, MIX, INDIVIDUAL, WEB))
+    ends = {name: weight for name, weight in ENDS.items() if mode != WEB or name != "left"}
+    (end,) = rng.choices(list(ends), list(ends.values()))
     known = rng.random()
     known_after = rng.uniform(0.05, 2.0) if known < 0.85 else rng.uniform(20, 120)
     return Planned(
@@ -161,6 +171,8 @@ def _planned(rng: Random, number: int) -> Planned:
         known_after=None if known > 0.96 else known_after,
         silent=rng.random() < 0.06,
         max_idle=rng.choice((30, 60, 300)),
+        mode=mode,
+        mp4=rng.random() < 0.3,
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from random import Random
 from typing import TypeVar
 
@@ -10,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from agora_sidecar.agora.client import Client
 from agora_sidecar.keys import GROUP
 from agora_sidecar.process.clock import Clock
+from agora_sidecar.store import StoreError
 from scheduler.loops import AT_ONCE, LEASE_LENGTH
 from scheduler.recordings.intake import Intake
 from scheduler.recordings.metrics import RecordingMetrics
@@ -23,7 +25,7 @@ from tests.fakes.memory_reader import MemoryReader
 from tests.fakes.memory_store import MemoryStore
 from tests.simulation.chronicle import Chronicle
 from tests.simulation.network import HOSTS, Network
-from tests.simulation.vendor import CUSTOMER, CUSTOMER_SECRET, Vendor
+from tests.simulation.vendor import Vendor
 from tests.simulation.weather import Weather
 from tests.simulation.wire import Wire, WiredClock, WiredLease, WiredLedger, WiredReader
 
@@ -78,8 +80,8 @@ class Scheduler:
         )
         client = Client(
             base_urls=HOSTS,
-            customer_id=CUSTOMER,
-            customer_secret=CUSTOMER_SECRET,
+            customer_id="customer",
+            customer_secret="secret",
             clock=self._clock,
             requests_per_second=PER_SECOND,
             transport=network,
@@ -125,7 +127,7 @@ class Scheduler:
         for task in list(self._tasks):
             if task.get_name() == "rounds":
                 await asyncio.wait([task])
-        if not self.wire.dead:
+        with suppress(StoreError, asyncio.CancelledError):  # as the composition root does
             await self._lease.release()
         self.kill()
 

@@ -1,13 +1,13 @@
 """One seed from its plan to its result."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scheduler.recordings.timings import Timings
 from tests.simulation import sabotage as damage
 from tests.simulation.loop import StandstillError, run
 from tests.simulation.oracle import Verdict, judge
-from tests.simulation.scenario import Losses, scenario
+from tests.simulation.scenario import FAULTS, scenario
 from tests.simulation.world import simulate
 
 SHOWN = 3
@@ -19,7 +19,7 @@ class Options:
     """What is the same for all seeds; `sabotage` names a rule of ours that is broken."""
 
     recordings: int = 200
-    losses: Losses = field(default_factory=Losses)
+    lose: float = FAULTS.lose
     sabotage: str = ""
 
 
@@ -43,7 +43,7 @@ class Result:
 def run_seed(seed: int, options: Options) -> Result:
     """Everything of one seed; whatever happens is in the result."""
     began = time.process_time()
-    plan = scenario(seed, recordings=options.recordings, losses=options.losses)
+    plan = scenario(seed, recordings=options.recordings, faults=replace(FAULTS, lose=options.lose))
     try:
         with damage.done(options.sabotage):
             chronicle = run(simulate(plan))

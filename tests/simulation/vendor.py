@@ -1,139 +1,128 @@
 """The vendor on the virtual clock: the emulator's account without sockets, and who knows the truth."""
 
-import re
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
-from aiohttp import web
+import msgspec
 
-from agora_sidecar.emulator.addresses import AddressPool
+from agora_sidecar.emulator.account import Account, Path
+from agora_sidecar.emulator.answers import Refusal, no_route, too_fast
 from agora_sidecar.emulator.callbacks import Callbacks, Post
 from agora_sidecar.emulator.faults import Faults
-from agora_sidecar.emulator.gate import Gate
-from agora_sidecar.emulator.journal import Journal, Truth
+from agora_sidecar.emulator.gate import Bucket
+from agora_sidecar.emulator.journal import Journal
 from agora_sidecar.emulator.pace import Pace
-from agora_sidecar.emulator.service import Service
-from agora_sidecar.emulator.studio import Studio
-from agora_sidecar.emulator.tasks import RUNNING
+from agora_sidecar.emulator.studio.studio import Studio
+from agora_sidecar.emulator.studio.task import ADRIFT, RUNNING
+from agora_sidecar.emulator.studio.truth import Truth
 from agora_sidecar.process.clock import Clock
-from tests.simulation.scenario import Losses
 
 APP_ID = "app"
-CUSTOMER, CUSTOMER_SECRET = "customer", "customer-secret"
 SECRET = "notification-secret"
 PER_SECOND = 10.0
 """Requests a second that an account has."""
+ROOM = 5000
+FAILOVER = 12
 
-
-class _Match(dict[str, str]):
-    """What aiohttp's router finds, as far as the emulator looks at it."""
-
-    http_exception = None
-
-    def __init__(self, found: Mapping[str, str], name: str) -> None:
-        super().__init__(found)
-        self.route = _Route(name)
-
-
-class _Route:
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-
-class _Request:
-    """A request that needs no connection."""
-
-    def __init__(self, path: str, body: bytes, *, authorization: str, match: _Match) -> None:
-        self.path = path
-        self.headers = {"Authorization": authorization}
-        self.match_info = match
-        self._body = body
-
-    async def read(self) -> bytes:
-        return self._body
+Answer = tuple[int, bytes]
 
 
 class Vendor:
-    """One account. `post` takes its callbacks."""
+    """One account. `post` takes its callbacks, `on_adrift` how long a recording had no worker."""
 
-    def __init__(self, *, seed: int, clock: Clock, losses: Losses, post: Post) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int,
+        clock: Clock,
+        faults: Faults,
+        post: Post,
+        on_adrift: Callable[[str, float], None],
+    ) -> None:
         self.journal = Journal()
-        pace = Pace(clock, 1.0)
-        faults = Faults(
-            lose=losses.lose,
-            duplicate=losses.duplicate,
-            reorder=losses.reorder,
-            delay=losses.delay,
-            backup=losses.backup,
-        )
-        pool = AddressPool(("127.0.0.1",), published=1)
+        self._on_adrift = on_adrift
+        self._pace = Pace(clock, 1.0)
+        self._bucket = Bucket(PER_SECOND)
         self._callbacks = Callbacks(
             secret=SECRET,
             seed=seed,
-            pace=pace,
+            pace=self._pace,
             journal=self.journal,
             post=post,
-            addresses=lambda: pool.current,
+            addresses=lambda: ("127.0.0.1",),
             faults=lambda: faults,
         )
-        self._studio = Studio(seed=seed, pace=pace, journal=self.journal, callbacks=self._callbacks)
-        service = Service(
-            app_id=APP_ID,
-            seed=seed,
-            pace=pace,
-            pool=pool,
-            studio=self._studio,
-            journal=self.journal,
-            faults=lambda: faults,
+        zero = clock.now() - clock.monotonic()
+        self._studio = Studio(
+            stamp=lambda at: int((zero + at) * 1000),
+            enter=self.journal.add_recording,
+            room=ROOM,
+            changed=self._look,
         )
-        gate = Gate(
-            credentials=f"{CUSTOMER}:{CUSTOMER_SECRET}",
-            per_second=PER_SECOND,
-            seed=seed,
-            pace=pace,
-            faults=lambda: faults,
+        self._account = Account(
+            app_id=APP_ID, seed=seed, studio=self._studio, faults=lambda: faults
         )
-        self._pass: Callable[[Any, Any], Awaitable[web.Response]] = gate.middleware()  # type: ignore[assignment]
-        self._routes = [
-            (route.method, _pattern(route.path), route.kwargs["name"], route.handler)
-            for route in service.routes()
-        ]
+        self._alarm: asyncio.Handle | None = None
 
-    async def call(
-        self, method: str, path: str, body: bytes, *, authorization: str
-    ) -> tuple[int, bytes]:
+    def call(self, name: str, path: Path, body: bytes) -> Answer:
         """Status and body of its answer."""
-        for known, pattern, name, handler in self._routes:
-            found = pattern.fullmatch(path) if known == method else None
-            if found is not None:
-                request = _Request(
-                    path,
-                    body,
-                    authorization=authorization,
-                    match=_Match(found.groupdict(), name),
-                )
-                response = await self._pass(request, handler)
-                return response.status, bytes(response.body or b"")  # type: ignore[arg-type]
-        return 404, b'{"message":"no Route matched with those values"}'
+        try:
+            if not self._bucket.take(self._pace.elapsed()):
+                raise too_fast()
+            return 200, msgspec.json.encode(self._answer(name, path, body))
+        except Refusal as refusal:
+            return refusal.status, msgspec.json.encode(refusal.body)
 
     def truth(self, sid: str) -> Truth | None:
         """How a recording really is."""
         return self.journal.recordings.get(sid)
 
     def runs(self, sid: str) -> bool:
-        """Whether it records, or will go on to."""
+        """Whether it records, or will go on to: another worker will take it."""
         truth = self.truth(sid)
-        return truth is not None and truth.status in RUNNING
+        return truth is not None and (truth.status in RUNNING or truth.status == ADRIFT)
 
     def publish(self, cname: str, *, present: bool) -> None:
         """Somebody publishes in a channel, or nobody does any more."""
-        self._studio.publish(cname, present=present)
+        self._studio.publish(cname, present=present, now=self._pace.elapsed())
 
     async def close(self) -> None:
-        """End all that runs."""
-        await self._studio.close()
+        """Send nothing more."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._studio.changed = lambda: None
         await self._callbacks.close()
 
+    def _answer(self, name: str, path: Path, body: bytes) -> dict[str, Any]:
+        now, account = self._pace.elapsed(), self._account
+        if name == "query":
+            return account.query(path, now)
+        if name == "stop":
+            recorder, _ = account.stop(path, body, now)
+            return account.stopped(recorder)
+        begins: dict[str, Callable[[Path, bytes, float], dict[str, Any]]] = {
+            "acquire": account.acquire,
+            "start": account.start,
+        }
+        if name not in begins:
+            raise no_route()
+        return begins[name](path, body, now)
 
-def _pattern(template: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template))
+    def _look(self) -> None:
+        """Hand on what is told, and look again when more is due."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = asyncio.get_running_loop().call_soon(self._advance)
+
+    def _advance(self) -> None:
+        for message in self._studio.advance(self._pace.elapsed()):
+            self._callbacks.send(message)
+            if message.event_type == FAILOVER:
+                recorder = self._studio.find(message.sid, self._pace.elapsed())
+                self._on_adrift(message.sid, recorder.plan.luck.adrift if recorder else 0.0)
+        due = self._studio.next_due()
+        self._alarm = None
+        if due is not None:
+            self._alarm = asyncio.get_running_loop().call_at(due, self._advance)
+

@@ -10,7 +10,6 @@ import structlog
 
 from agora_sidecar.agora.notifications import read_notification
 from agora_sidecar.entry import Entry, notification_fields
-from agora_sidecar.store import StoreError
 from scheduler.recordings.timings import Timings
 from tests.fakes.memory_store import MemoryStore
 from tests.simulation.business import Business
@@ -28,6 +27,8 @@ LOOK = 10.0
 """Seconds between two looks whether everything is settled."""
 STRIKE_WITHIN = 20
 """Calls of a process, of any kind or of one, within which what was ordered for it happens."""
+PATIENCE = 60.0
+"""Seconds after which it happens wherever the process is."""
 WHERE = ("", "", "save", "save", "load", "hold", "call", "acknowledge")
 """Where it happens: on the way to this call or back; anywhere."""
 
@@ -46,7 +47,11 @@ class World:
         self.store = MemoryStore(now=self._clock.now)
         self.store.on_entry = self._on_entry
         self.vendor = Vendor(
-            seed=plan.seed, clock=self._clock, losses=plan.losses, post=self._receive
+            seed=plan.seed,
+            clock=self._clock,
+            faults=plan.faults,
+            post=self._receive,
+            on_adrift=self._adrift,
         )
         self._processes: list[Scheduler] = []
         self._started = 0
@@ -119,10 +124,15 @@ class World:
         fields = notification_fields(
             notice, source="default", received_ms=int(self._clock.now() * 1000)
         )
-        if self.store.away is not None:
+        if self.store.away:
             return 503
         self.store.append([*fields, "data", body], mark=notice.notice_id)
         return 200
+
+    def _adrift(self, sid: str, lasted: float) -> None:
+        now = self._clock.monotonic()
+        self.chronicle.recordings[sid].adrift = (now - lasted, now)
+        self.chronicle.counts["recording fails over"] += 1
 
     def _on_entry(self, entry: Entry) -> None:
         if not entry.type.startswith(FINDING):
@@ -177,7 +187,7 @@ class World:
 
     def _turn(self, kind: str, *, on: bool) -> None:
         if kind == "store is away":
-            self.store.away = StoreError("unreachable", "gone") if on else None
+            self.store.away = "unreachable" if on else ""
         elif kind == "receiver is away":
             self._receives = not on
         elif on:
@@ -199,15 +209,21 @@ class World:
         struck = asyncio.Event()
 
         def strike() -> None:
+            if struck.is_set():
+                return
+            struck.set()
             if what.kind == "scheduler is killed":
                 process.kill()
             else:
                 process.wire.pause(what.lasts)
             self._note(f"{process.name}: {what.kind}", what.lasts)
-            struck.set()
 
         process.wire.strike(rng.choice(WHERE), rng.randint(1, STRIKE_WITHIN), strike)
-        await struck.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await struck.wait()
+        if not struck.is_set():  # it does not come by there: then anywhere
+            strike()
         if what.kind == "scheduler is killed":
             await self._replace(process, what.lasts)
 

@@ -132,7 +132,7 @@ async def test_who_adopts_knows_what_others_saved(place: Place) -> None:
 async def test_a_store_in_memory_that_is_away_fails_every_request() -> None:
     place = MemoryPlace()
     ledger, lease = place.ledger(), place.lease(FakeClock())
-    place.store.away = StoreError("unreachable", "gone")
+    place.store.away = "unreachable"
 
     for request in (
         ledger.load(SID),
