@@ -7,7 +7,7 @@ PACKAGES := agora_sidecar receiver scheduler
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check fix test verify faults wheel bench lock clean
+.PHONY: help setup demo check fix test verify faults simulate wheel bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -50,8 +50,12 @@ test: setup ## the tests, long proofs left out; ARGS="-k allowlist"
 verify: check wheel ## check, all tests with their coverage, and the wheel alone
 	$(VENV)/bin/pytest -q --cov --cov-report=term -n 3 --dist loadfile $(ARGS)
 
-faults: setup ## kill, stop, cut and fill what the receiver depends on, and count; SEEDS=1-200
+faults: setup ## kill, stop, cut and fill what the receiver depends on, count, then simulate; SEEDS=1-200
 	@$(PYTHON) -m tests.faults --seeds $(or $(SEEDS),0-20) $(ARGS)
+	@$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),0-20)
+
+simulate: setup ## hundreds of recordings a seed on a virtual clock, with an oracle; SEEDS=1-1000 ARGS="--lose 1"
+	@$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),0-50) $(ARGS)
 
 wheel: setup ## build the wheel and start it in a fresh environment, away from this folder
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \

@@ -174,9 +174,8 @@ def _await_files(session: Session, *, now: float, timings: Timings) -> Action:
     deadline = ended + timings.upload_wait
     if now < deadline:
         return Wait(deadline)
-    goes_on = session.uploading_at is not None and session.uploading_at >= ended
     told = bool(session.missing_hosts) or now >= deadline + timings.upload_wait
-    if not session.askable(now) or (told and not goes_on):
+    if not session.askable(now) or (told and not _uploads(session, ended, timings=timings)):
         return _over(session)
     overdue = list(_told_at(session, timings=timings))
     if any(at <= now for at in overdue):
@@ -184,6 +183,15 @@ def _await_files(session: Session, *, now: float, timings: Timings) -> Action:
     asked = session.asked_at or 0
     again = asked + _patiently(session, now=asked, timings=timings) if asked >= deadline else now
     return Ask("files") if again <= now else Wait(min(again, session.askable_until, *overdue))
+
+
+def _uploads(session: Session, ended: float, *, timings: Timings) -> bool:
+    """Whether the vendor said so after the end, and nothing of it being gone since then."""
+    last = session.uploading_at
+    if last is None or last < ended:
+        return False
+    gone = session.missing_since is not None and session.missing_since > last
+    return not gone or (session.doubted and _missing_for(session) < timings.wave_patience)
 
 
 def _over(session: Session) -> Action:

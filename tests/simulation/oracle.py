@@ -72,7 +72,7 @@ def _stops(chronicle: Chronicle, verdict: Verdict) -> None:
 
 
 def _calls(chronicle: Chronicle, verdict: Verdict) -> None:
-    """The budget of each process, and no recording asked about twice at once."""
+    """The budget of each process, and never two calls about one recording at the same time."""
     by_process: dict[str, list[Call]] = defaultdict(list)
     for call in sorted(chronicle.calls, key=lambda call: call.sent):
         by_process[call.process].append(call)
@@ -84,12 +84,13 @@ def _calls(chronicle: Chronicle, verdict: Verdict) -> None:
 
 
 def _overlaps(chronicle: Chronicle, verdict: Verdict) -> None:
-    ends: dict[str, Call] = {}
+    last: dict[str, Call] = {}
     for call in sorted(chronicle.calls, key=lambda call: call.sent):
-        before = ends.get(call.sid)
-        if before is not None and call.sent < before.at and before.process == call.process:
-            verdict.add("at once", call.sid, f"{call.process} at {call.sent:.1f}")
-        ends[call.sid] = call
+        before = last.get(call.sid)
+        if before is not None and call.sent < before.at:
+            how = f"{before.process} and {call.process} at {call.sent:.1f}"
+            verdict.add("at once", call.sid, how)
+        last[call.sid] = call
 
 
 def _settled(chronicle: Chronicle, known: Known, bounds: "Bounds", verdict: Verdict) -> None:
@@ -115,6 +116,7 @@ class Bounds:
     def __init__(self, chronicle: Chronicle, timings: Timings) -> None:
         self._timings = timings
         self._trouble = list(self._troubles(chronicle))
+        self._waves = [at for at, _, words in chronicle.logs if "not_found_wave" in words]
         self._arrivals: dict[str, list[tuple[float, int]]] = defaultdict(list)
         self._abnormal: dict[str, list[float]] = defaultdict(list)
         for call in chronicle.calls:
@@ -136,7 +138,9 @@ class Bounds:
         exits += [[at for at, told in arrivals if told == number][:1] for number in CERTAIN]
         for at in chain.from_iterable(exits):
             until = max(until, at + timings.upload_wait + SLACK)
-        return self._extended(known, ended, until, again=timings.ask_again[-1])
+        until = self._extended(known, ended, until, again=timings.ask_again[-1])
+        doubted = any(ended <= at <= until for at in self._waves)
+        return until + (timings.wave_patience if doubted else 0.0)
 
     def of_stop(self, known: Known) -> float:
         """When a recording whose stop is owed must be over."""
@@ -148,9 +152,9 @@ class Bounds:
         """Later by all that kept us from it, and by the longest interval of trying `again`."""
         own = [(*known.adrift, True)] if known.adrift else []
         for begin, end, tried in sorted([*self._trouble, *own]):
-            end += again if tried else 0.0
-            if begin <= until and end >= since:
-                until += end - max(begin, since)
+            over = end + (again if tried else 0.0)
+            if begin <= until and over >= since:
+                until += over - max(begin, since)
         return until
 
     def _troubles(self, chronicle: Chronicle) -> Iterator[tuple[float, float, bool]]:
@@ -161,6 +165,3 @@ class Bounds:
             else:
                 wave = self._timings.wave_window if "no task" in what else 0.0
                 yield begin, end + wave, True
-        for at, _, words in chronicle.logs:
-            if "not_found_wave" in words:
-                yield at, at + self._timings.wave_window, False

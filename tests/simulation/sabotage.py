@@ -1,15 +1,16 @@
 """Rules of ours broken on purpose: what the oracle must find, each by its name."""
 
+import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from scheduler.recordings import decide, evidence, reconcile
+from scheduler.recordings import decide, evidence, reconcile, telling
 from scheduler.recordings.session import Reading, Session, State
 from scheduler.recordings.timings import Timings
-from tests.fakes.memory_store import Kept
+from tests.fakes.memory_store import MemoryStore
 from tests.simulation import scheduler, wire
 
 
@@ -31,6 +32,23 @@ def _no_wave() -> Any:
     return patch("scheduler.recordings.wave.Wave.is_on", lambda *_: False)
 
 
+def _stops_on_a_404() -> Any:
+    real = decide.stop_due
+
+    def stop_due(session: Session, **known: Any) -> float | None:
+        missing = session.missing_since
+        return real(session, **known) if missing is None else missing
+
+    def owed(session: Session, *, now: float) -> str:
+        return "404" if session.missing_since is not None else real_owed(session, now=now)
+
+    real_owed = decide.stop_owed
+    stack = ExitStack()
+    stack.enter_context(patch.object(decide, "stop_due", stop_due))
+    stack.enter_context(patch.object(decide, "stop_owed", owed))
+    return stack
+
+
 def _stop_when_silent() -> Any:
     real = reconcile.decide
 
@@ -42,28 +60,38 @@ def _stop_when_silent() -> Any:
     return patch.object(reconcile, "decide", decide_wrongly)
 
 
-def _tells_again() -> Any:
+def _told_and_forgotten() -> Any:
     real = wire.WiredLedger.save
 
     async def save(self: wire.WiredLedger, change: Any, **known: Any) -> Any:
-        kept: Kept | None = self._ledger.store.find(change.session.sid)  # type: ignore[attr-defined]
+        store: MemoryStore = self._ledger.store  # type: ignore[attr-defined]
+        kept = store.find(change.session.sid)
         if kept is not None:
             kept.kinds.clear()
-        return await real(self, change, **(known | {"token": None}))
+        told = tuple(kind for kind in change.session.findings if kind != "closed")
+        change = replace(change, session=replace(change.session, findings=told))
+        return await real(self, change, **known)
 
     return patch.object(wire.WiredLedger, "save", save)
 
 
-def _no_lease() -> Any:
+def _everybody_leads() -> Any:
     async def hold(self: wire.WiredLease) -> int:
         await self._lease.hold()
         return 1
 
-    return patch.object(wire.WiredLease, "hold", hold)
+    async def claim(self: wire.WiredLedger, sid: str, **_: Any) -> bool:
+        await asyncio.sleep(0)
+        return True
+
+    stack = ExitStack()
+    stack.enter_context(patch.object(wire.WiredLease, "hold", hold))
+    stack.enter_context(patch.object(wire.WiredLedger, "claim", claim))
+    return stack
 
 
 def _never_again() -> Any:
-    real = reconcile.fold
+    real = telling.fold
 
     async def fold(ledger: Any, sid: str, news: Any, *, timings: Timings, **known: Any) -> Any:
         saved = await real(ledger, sid, news, timings=timings, **known)
@@ -71,24 +99,25 @@ def _never_again() -> Any:
             await ledger.postpone(sid, None)
         return saved
 
-    return patch.object(reconcile, "fold", fold)
+    return patch.object(telling, "fold", fold)
 
 
 def _too_many_calls() -> Any:
     return patch.object(scheduler, "PER_SECOND", 50.0)
 
 
-DAMAGE: dict[str, tuple[Callable[[], Any], str]] = {
-    "the first 404 is believed": (_first_404, "wrong ends"),
-    "any 404 is believed": (_any_404, "wrong ends"),
-    "a wave of 404s is believed": (_no_wave, "wrong ends"),
-    "what is silent is stopped": (_stop_when_silent, "wrong stops"),
-    "who does not lead writes, and what was told is forgotten": (_tells_again, "doubled"),
-    "everybody leads": (_no_lease, "at once"),
-    "what is ending is never looked at again": (_never_again, "unsettled"),
-    "the budget is ignored": (_too_many_calls, "over budget"),
+DAMAGE: dict[str, tuple[Callable[[], Any], str, int]] = {
+    "the first 404 is believed": (_first_404, "wrong ends", 1),
+    "any 404 is believed": (_any_404, "wrong ends", 7),
+    "a wave of 404s is believed": (_no_wave, "wrong ends", 3),
+    "what is not found is stopped": (_stops_on_a_404, "wrong stops", 0),
+    "what is silent is stopped": (_stop_when_silent, "wrong stops", 0),
+    "what was told is forgotten": (_told_and_forgotten, "doubled", 0),
+    "everybody leads": (_everybody_leads, "at once", 1),
+    "what is ending is never looked at again": (_never_again, "unsettled", 0),
+    "the budget is ignored": (_too_many_calls, "over budget", 2),
 }
-"""What is done, and the kind of failure that must be found."""
+"""What is done, the kind of failure that must be found, and a seed that finds it."""
 
 
 @contextmanager

@@ -13,19 +13,24 @@ from agora_sidecar.keys import GROUP
 from agora_sidecar.process.clock import Clock
 from agora_sidecar.store import StoreError
 from scheduler.loops import AT_ONCE, LEASE_LENGTH
+from scheduler.recordings.decide import Stops
+from scheduler.recordings.gaps import Damper
 from scheduler.recordings.intake import Intake
 from scheduler.recordings.metrics import RecordingMetrics
-from scheduler.recordings.reconcile import Reconciler
+from scheduler.recordings.reconcile import Reconciler, Shared
 from scheduler.recordings.redis_ledger import LEASE
 from scheduler.recordings.registry import Registry
+from scheduler.recordings.stopping import Stopper
 from scheduler.recordings.timings import Timings
+from scheduler.recordings.wave import Wave
 from tests.fakes.memory_lease import MemoryLease
 from tests.fakes.memory_ledger import MemoryLedger
 from tests.fakes.memory_reader import MemoryReader
 from tests.fakes.memory_store import MemoryStore
 from tests.simulation.chronicle import Chronicle
+from tests.simulation.disk import DiskKept
 from tests.simulation.network import HOSTS, Network
-from tests.simulation.vendor import Vendor
+from tests.simulation.vendor import APP_ID, Vendor
 from tests.simulation.weather import Weather
 from tests.simulation.wire import Wire, WiredClock, WiredLease, WiredLedger, WiredReader
 
@@ -55,6 +60,7 @@ class Scheduler:
         chronicle: Chronicle,
         clock: Clock,
         timings: Timings,
+        disk: dict[str, bytes],
         rng: Random,
     ) -> None:
         self.name = name
@@ -86,6 +92,14 @@ class Scheduler:
             requests_per_second=PER_SECOND,
             transport=network,
         )
+        kept = DiskKept(disk, ledger=ledger, keep=timings.keep, clock=self._clock, wire=self.wire)
+        stops = Stops(app_ids=frozenset({APP_ID}))
+        shared = Shared(
+            wave=Wave(window=timings.wave_window),
+            damper=Damper(),
+            stopper=Stopper(clock=self._clock, metrics=metrics, rules=stops),
+            kept=kept,
+        )
         self._reconciler = Reconciler(
             ledger=ledger,
             client=client,
@@ -94,6 +108,7 @@ class Scheduler:
             clock=self._clock,
             metrics=metrics,
             at_once=AT_ONCE,
+            shared=shared,
         )
         self._intake = Intake(
             reader=WiredReader(MemoryReader(store, group=GROUP), self.wire),
@@ -103,7 +118,11 @@ class Scheduler:
             metrics=metrics,
             block=BLOCK,
         )
-        self._registry = Registry(ledger=ledger, timings=timings, clock=self._clock)
+        self._registry = Registry(
+            ledger=ledger, timings=timings, clock=self._clock, kept=kept, stops=stops
+        )
+
+        self.disk = disk
 
     def start(self) -> None:
         """Begin."""

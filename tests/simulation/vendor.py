@@ -125,4 +125,3 @@ class Vendor:
         self._alarm = None
         if due is not None:
             self._alarm = asyncio.get_running_loop().call_at(due, self._advance)
-

@@ -52,7 +52,7 @@ class Wire:
             self._fire(where)
         hurry = self._rng.random() < HURRY
         await asyncio.sleep(0 if hurry else self._rng.random() * SLOW)
-        while self.paused and not self.dead:
+        while self.paused and not self.dead:  # noqa: ASYNC110 - it may be paused again meanwhile
             await asyncio.sleep(self._resume_at - asyncio.get_running_loop().time())
         if self.dead:
             raise asyncio.CancelledError
@@ -116,6 +116,15 @@ class WiredLedger:
         self, change: Change, *, due: float | None, now: float, token: str | None = None
     ) -> Session:
         return await self._call("save", self._ledger.save(change, due=due, now=now, token=token))
+
+    async def claim(self, sid: str, *, token: str, length: float) -> bool:
+        return await self._call("claim", self._ledger.claim(sid, token=token, length=length))
+
+    async def behind(self, *, now: float) -> int:
+        return await self._call("behind", self._ledger.behind(now=now))
+
+    async def absent(self, sids: Sequence[str]) -> list[str]:
+        return await self._call("absent", self._ledger.absent(sids))
 
     async def due(self, *, now: float, limit: int) -> list[str]:
         return await self._call("due", self._ledger.due(now=now, limit=limit))

@@ -73,7 +73,7 @@ class World:
         with suppress(TimeoutError):
             async with asyncio.timeout(HORIZON):
                 await asyncio.gather(*lives, *trouble)
-                while not self._settled():
+                while not self._settled():  # noqa: ASYNC110 - virtual seconds cost nothing
                     await asyncio.sleep(LOOK)
         await self._close()
         return self.chronicle
@@ -158,7 +158,8 @@ class World:
 
     # what goes wrong
 
-    def _start(self) -> Scheduler:
+    def _start(self, disk: dict[str, bytes] | None = None) -> Scheduler:
+        """One process more, on its own machine or on the one with this disk."""
         self._started += 1
         process = Scheduler(
             f"scheduler-{self._started}",
@@ -168,6 +169,7 @@ class World:
             chronicle=self.chronicle,
             clock=self._clock,
             timings=self._timings,
+            disk={} if disk is None else disk,
             rng=Random(f"process {self._plan.seed} {self._started}"),
         )
         self._processes.append(process)
@@ -231,7 +233,7 @@ class World:
         process.check()
         self._processes.remove(process)
         await self._clock.sleep(after)
-        self._start()
+        self._start(process.disk)
 
     def _note(self, what: str, lasts: float) -> None:
         now = self._clock.monotonic()

@@ -138,6 +138,22 @@ WANTED: dict[str, Any] = {"stop_wanted": "requested", "stop_wanted_at": NOW}
             Ask("files"),
         ),
         (
+            "one that nobody knows of any more is over, whatever was said of it after the end",
+            UPLOADS
+            | {"asked_at": NOW + 1201, "uploading_at": NOW + 5, "attempts": 1}
+            | {"missing_since": NOW + 1201, "missing_at": NOW + 1201, "missing_hosts": ("h",)},
+            1201,
+            Close("uploaded", Source.EVENT),
+        ),
+        (
+            "but not while nobody knows of anything",
+            UPLOADS
+            | {"asked_at": NOW + 1201, "uploading_at": NOW + 5, "attempts": 1, "doubted": True}
+            | {"missing_since": NOW + 1201, "missing_at": NOW + 1201, "missing_hosts": ("h",)},
+            1201,
+            Wait(NOW + 1501.25),
+        ),
+        (
             "and after a day it is overdue",
             UPLOADS | {"asked_at": NOW + 86_000, "uploading_at": NOW + 86_000, "attempts": 9},
             86_400,

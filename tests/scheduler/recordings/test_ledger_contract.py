@@ -69,7 +69,7 @@ async def test_open_recordings_are_written_back_to_a_store_that_came_back_empty(
 ) -> None:
     ledger = place.ledger()
     open_one = await ledger.save(Change(session()), due=NOW + 50, now=NOW)
-    over = session(sid="over", state=State.CLOSED, told=True)
+    over = session(sid="over", state=State.CLOSED, findings=("closed",))
     await ledger.save(Change(over), due=None, now=NOW)
     await place.empty()
 
@@ -93,7 +93,7 @@ async def test_news_of_what_the_store_lost_are_folded_into_what_is_remembered(
 async def test_what_is_in_the_store_is_not_overwritten_by_what_is_remembered(place: Place) -> None:
     ledger, other = place.ledger(), place.ledger()
     saved = await ledger.save(Change(session()), due=None, now=NOW)
-    newer = await other.save(Change(replace(saved, told=True)), due=None, now=NOW)
+    newer = await other.save(Change(replace(saved, findings=("closed",))), due=None, now=NOW)
 
     assert await ledger.restore(now=NOW) == 0
     assert await ledger.load(SID) == newer
