@@ -37,6 +37,10 @@ RotateOption = Annotated[
     float | None, typer.Option(help="Seconds (the vendor's) between rotations.")
 ]
 
+NumberingOption = Annotated[
+    str, typer.Option(help="What `sequence` counts, recording or module: the vendor does not say.")
+]
+
 
 def emulator(
     *,
@@ -52,6 +56,7 @@ def emulator(
     sources: SourcesOption = "127.0.0.1",
     published: Annotated[int, typer.Option(help="How many of them are in use at a time.")] = 2,
     rotate_every: RotateOption = None,
+    numbering: NumberingOption = "recording",
 ) -> None:
     """Be Agora: all endpoints and modes, the address list, callbacks with faults on demand.
 
@@ -77,6 +82,7 @@ def emulator(
             sources=tuple(address.strip() for address in sources.split(",")),
             published=published,
             rotate_every=rotate_every,
+            numbering=numbering,
             faults=read_faults(fault or []),
         )
         run(lambda stop: _serve(options, stop))

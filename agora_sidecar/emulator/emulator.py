@@ -51,7 +51,11 @@ class Emulator:
             addresses=lambda: self._pool.current,
             faults=self._switchboard.current,
         )
-        self._studio = Studio(stamp=self._pace.stamp, enter=self.journal.add_recording)
+        self._studio = Studio(
+            stamp=self._pace.stamp,
+            enter=self.journal.add_recording,
+            by_module=options.numbering == "module",
+        )
         self._clockwork = Clockwork(self._studio, pace=self._pace, tell=self._callbacks.send)
         self.backstage = Backstage(self._studio, pace=self._pace, tell=self._callbacks.send)
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=CLOSING)

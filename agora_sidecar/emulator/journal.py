@@ -12,6 +12,8 @@ from agora_sidecar.emulator.studio.task import ADRIFT, GONE
 from agora_sidecar.emulator.studio.truth import Truth
 
 MAX_NOTICES = 100_000
+MAX_BYTES = 64 * 1024 * 1024
+"""Of the bodies of all notices together."""
 MAX_RECORDINGS = 10_000
 NO_ANSWER = "no answer"
 
@@ -43,7 +45,10 @@ class Notice:
 class Journal:
     """Everything the emulator did to the other side."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_notices: int = MAX_NOTICES, max_bytes: int = MAX_BYTES) -> None:
+        self._max_notices = max_notices
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self.notices: OrderedDict[str, Notice] = OrderedDict()
         self.recordings: OrderedDict[str, Truth] = OrderedDict()
         self.answers: Counter[int | str] = Counter()
@@ -64,8 +69,7 @@ class Journal:
         truth = self.recordings.get(notice.sid)
         if truth is not None:
             truth.notice_ids.append(notice.notice_id)
-        if len(self.notices) > MAX_NOTICES:
-            self.notices.popitem(last=False)
+        self._forget()
 
     def add_recording(self, truth: Truth) -> None:
         """A recording was started."""
@@ -82,6 +86,9 @@ class Journal:
             self._furthest[notice.sid] = max(furthest, notice.ordinal)
         self.sent += 1
         notice.bodies.append(body)
+        if notice.notice_id in self.notices:
+            self._bytes += len(body)
+            self._forget()
         notice.answers.append(None)
         notice.sources.append(source)
         return len(notice.bodies) - 1
@@ -90,6 +97,11 @@ class Journal:
         """An attempt was answered, or nobody answered (None)."""
         notice.answers[attempt] = status
         self.answers[NO_ANSWER if status is None else status] += 1
+
+    def _forget(self) -> None:
+        while len(self.notices) > self._max_notices or self._bytes > self._max_bytes:
+            _, oldest = self.notices.popitem(last=False)
+            self._bytes -= sum(map(len, oldest.bodies))
 
     def summary(self) -> dict[str, Any]:
         """All of it as a JSON object, bodies left out."""

@@ -10,6 +10,8 @@ from agora_sidecar.emulator.faults import Faults
 MAX_SPEED = 1000.0
 """Beyond this the vendor's 10 s for an answer would be less than 10 ms."""
 LARGEST_PORT = 65_535
+NUMBERINGS = ("recording", "module")
+"""What `sequence` counts for each worker; the vendor does not say."""
 
 
 class EmulatorError(Exception):
@@ -26,6 +28,7 @@ class EmulatorOptions:
 
     `callback` is where notifications go (empty: nowhere), `sources` the local addresses they may be
     sent from, of which `published` are in use at a time; `rotate_every` moves on to the next ones.
+    `numbering` is what `sequence` counts.
 
     Raises:
         EmulatorError: on a value that cannot work.
@@ -44,6 +47,7 @@ class EmulatorOptions:
     published: int = 2
     rotate_every: float | None = None
     requests_per_second: float = 10.0
+    numbering: str = "recording"
     faults: Faults = field(default_factory=Faults)
 
     def __post_init__(self) -> None:
@@ -68,6 +72,10 @@ class EmulatorOptions:
             (
                 self.rotate_every is None or self.rotate_every > 0,
                 "rotate_every: must be more than 0 seconds",
+            ),
+            (
+                self.numbering in NUMBERINGS,
+                f"numbering: {self.numbering!r} is not one of {', '.join(NUMBERINGS)}",
             ),
             (self.requests_per_second >= 1, "requests_per_second: must be at least 1"),
             (":" not in self.customer_id, "customer-id: must not contain a colon (Basic auth)"),

@@ -10,7 +10,7 @@ from agora_sidecar.emulator.account import Account, Path
 from agora_sidecar.emulator.answers import Refusal
 from agora_sidecar.emulator.callbacks import MAX_AT_ONCE, MAX_WAITING, Callbacks, Post
 from agora_sidecar.emulator.faults import Faults
-from agora_sidecar.emulator.journal import MAX_NOTICES, MAX_RECORDINGS, Journal, Notice
+from agora_sidecar.emulator.journal import MAX_RECORDINGS, Journal, Notice
 from agora_sidecar.emulator.pace import Pace
 from agora_sidecar.emulator.studio.message import Message
 from agora_sidecar.emulator.studio.plan import Plan
@@ -124,14 +124,28 @@ async def test_an_unforeseen_failure_of_one_delivery_is_logged_and_the_others_go
 
 
 def test_the_journal_forgets_the_oldest_notices_and_keeps_counting() -> None:
-    journal = Journal()
+    journal = Journal(max_notices=100)
 
-    for n in range(MAX_NOTICES + 2):
+    for n in range(102):
         journal.add_notice(Notice(str(n), "sid", 40, n, lost=True))
 
-    assert len(journal.notices) == MAX_NOTICES
+    assert len(journal.notices) == 100
     assert next(iter(journal.notices)) == "2"
-    assert journal.lost == MAX_NOTICES + 2
+    assert journal.lost == 102
+
+
+def test_the_journal_forgets_the_oldest_bodies_of_too_many_bytes() -> None:
+    journal = Journal(max_bytes=1000)
+    notices = [Notice(str(n), "sid", 40, n) for n in range(3)]
+
+    for notice in notices:
+        journal.add_notice(notice)
+        journal.add_attempt(notice, b"x" * 400, source="127.0.0.1")
+
+    assert [*journal.notices] == ["1", "2"]
+    journal.add_attempt(notices[0], b"x" * 5000, source="127.0.0.1")
+    journal.add_attempt(notices[2], b"x" * 200, source="127.0.0.1")
+    assert [*journal.notices] == ["1", "2"]
 
 
 def test_the_journal_forgets_the_oldest_recordings() -> None:

@@ -21,6 +21,7 @@ from agora_sidecar.emulator.options import EmulatorError, EmulatorOptions, read_
         ({"sources": ("127.0.0.1", "nowhere")}, "sources: 'nowhere' is not an IP address"),
         ({"sources": ("127.0.0.1", "127.0.0.1")}, "sources: the same address"),
         ({"published": 0}, "published:"),
+        ({"numbering": "all"}, "numbering: 'all' is not one of recording, module"),
         ({"rotate_every": 0.0}, "rotate_every:"),
         ({"requests_per_second": 0.0}, "requests_per_second:"),
         ({"customer_id": "a:b"}, "customer-id: must not contain a colon"),

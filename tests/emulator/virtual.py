@@ -41,7 +41,9 @@ def page(*more: dict[str, Any], **param: Any) -> dict[str, Any]:
 class Vendor:
     """One account; `now` moves only by `run`. Everything told so far is in `told`."""
 
-    def __init__(self, *, seed: int = 1, faults: Faults | None = None) -> None:
+    def __init__(
+        self, *, seed: int = 1, faults: Faults | None = None, by_module: bool = False
+    ) -> None:
         self.now = 0.0
         self.faults = faults or Faults()
         self.told: list[Message] = []
@@ -49,6 +51,7 @@ class Vendor:
         self.studio = Studio(
             stamp=lambda at: EPOCH_MS + int(at * 1000),
             enter=lambda truth: self.truths.update({truth.sid: truth}),
+            by_module=by_module,
         )
         self.account = Account(
             app_id="app", seed=seed, studio=self.studio, faults=lambda: self.faults

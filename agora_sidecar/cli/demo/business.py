@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import httpx
 
@@ -18,12 +19,34 @@ EVERY = 0.8
 """Seconds between two starts."""
 LASTS = (3.0, 7.0)
 """Seconds that a recording lasts, at least and at most."""
-START_REQUEST = {
-    "recordingConfig": {"channelType": 1, "maxIdleTime": 300},
-    "recordingFileConfig": {"avFileType": ["hls"]},
-    "storageConfig": dict.fromkeys(("vendor", "region"), 1)
-    | dict.fromkeys(("bucket", "accessKey", "secretKey"), "demo"),
+STORAGE = dict.fromkeys(("vendor", "region"), 1) | dict.fromkeys(
+    ("bucket", "accessKey", "secretKey"), "demo"
+)
+CHANNEL = {"channelType": 1, "maxIdleTime": 300}
+PAGE = {
+    "url": "https://example.com/stage",
+    "audioProfile": 1,
+    "videoWidth": 1280,
+    "videoHeight": 720,
+    "maxRecordingHour": 3,
 }
+REQUESTS: dict[str, dict[str, Any]] = {
+    "mix": {"recordingConfig": CHANNEL, "recordingFileConfig": {"avFileType": ["hls", "mp4"]}},
+    "individual": {
+        "recordingConfig": {**CHANNEL, "subscribeUidGroup": 0},
+        "recordingFileConfig": {"avFileType": ["hls"]},
+        "snapshotConfig": {"captureInterval": 20, "fileType": ["jpg"]},
+    },
+    "web": {
+        "recordingFileConfig": {"avFileType": ["hls", "mp4"]},
+        "extensionServiceConfig": {
+            "extensionServices": [{"serviceName": "web_recorder_service", "serviceParam": PAGE}]
+        },
+    },
+}
+SCENES = {"web": 1}
+MODES = ("mix", "mix", "individual", "web")
+"""The modes of the recordings, one after another; the second is the silenced one."""
 
 
 class Business:
@@ -75,24 +98,27 @@ class Business:
             cname = SILENCED
             mute = {**self._emulator.faults.mute, SILENCED: "end"}
             self._emulator.faults = replace(self._emulator.faults, mute=mute)
-        app_id = self._emulator.options.app_id
+        app_id, mode = self._emulator.options.app_id, MODES[(number - 1) % len(MODES)]
         try:
             resource_id = await self._client.acquire(
-                app_id, cname=cname, uid=uid, client_request={}
+                app_id,
+                cname=cname,
+                uid=uid,
+                client_request={"scene": SCENES.get(mode, 0)},
             )
             sid = await self._client.start(
                 app_id,
                 resource_id=resource_id,
-                mode="mix",
+                mode=mode,
                 cname=cname,
                 uid=uid,
-                client_request=START_REQUEST,
+                client_request={"storageConfig": STORAGE, **REQUESTS[mode]},
             )
         except ApiError as error:
             self._tell(f"business server: {cname} was not started: {error}")
             return None
         self.started[sid] = cname
-        recording = Recording(app_id, resource_id, sid, "mix", cname, uid)
+        recording = Recording(app_id, resource_id, sid, mode, cname, uid)
         await self._make_known(recording)
         return recording
 

@@ -5,6 +5,7 @@ import secrets
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -134,6 +135,7 @@ class Performance:
             published=4,
             rotate_every=ROTATE_EVERY * SPEED,
             requests_per_second=10.0,
+            numbering="module",
             faults=FAULTS,
         )
 
@@ -213,6 +215,8 @@ class Performance:
                 str(answer): number for answer, number in sorted(journal.answers.items(), key=str)
             },
             "neverSent": journal.lost,
+            "gaps": {name: scene.gaps[name] for name in ("missing", "late")},
+            "modes": dict(Counter(truth.mode for truth in journal.recordings.values())),
             "duplicates": scene.answers["duplicate"],
             **verdict.as_json(),
             "recordings": {
@@ -232,6 +236,7 @@ class Performance:
 
 def _sentences(report: dict[str, Any]) -> str:
     answers = ", ".join(f"{number} x {answer}" for answer, number in report["answers"].items())
+    modes = ", ".join(f"{number} {mode}" for mode, number in sorted(report["modes"].items()))
     told = ", ".join(f"{number} by {who}" for who, number in report["toldBy"].items())
     recordings, addresses = report["recordings"], report["addresses"]
     stranger, never = report["stranger"], report["neverSent"]
@@ -242,7 +247,14 @@ def _sentences(report: dict[str, Any]) -> str:
             f"{report['duplicates']} duplicates recognised, {report['lost']} lost, "
             f"{report['doubled']} doubled, {report['altered']} altered"
         ),
-        f"recordings  {recordings['started']} started, {recordings['closed']} closed ({told})",
+        (
+            f"gaps        {report['gaps']['missing']} events missed by their numbers, "
+            f"{report['gaps']['late']} of them came late"
+        ),
+        (
+            f"recordings  {recordings['started']} started ({modes}), "
+            f"{recordings['closed']} closed ({told})"
+        ),
         (
             f"addresses   {addresses['rotations']} rotations, {addresses['added']} added, "
             f"{addresses['retired']} retired after their grace"

@@ -27,6 +27,7 @@ class Scene:
     entries: list[Entry] = field(default_factory=list)
     closed: dict[str, dict[str, Any]] = field(default_factory=dict)
     answers: Counter[str] = field(default_factory=Counter)
+    gaps: Counter[str] = field(default_factory=Counter)
     addresses: dict[str, dict[str, Any]] = field(default_factory=dict)
     added: set[str] = field(default_factory=set)
     retired: set[str] = field(default_factory=set)
@@ -58,6 +59,15 @@ class Scene:
         else:
             name = entry.type.rsplit(".", 1)[-1]
             self.say(f"stored    {name} #{entry.sequence} of {sid} {entry.cname}")
+
+    def miss(self, gaps: Counter[str]) -> None:
+        """The scheduler's count of missing notifications, and of those that came late."""
+        new, healed = gaps["missing"] - self.gaps["missing"], gaps["late"] - self.gaps["late"]
+        if new > 0:
+            self.say(f"gap       {new} missing by their numbers: the sidecar will ask")
+        if healed > 0:
+            self.say(f"late      {healed} missing before came after all")
+        self.gaps = gaps
 
     def list(self, found: list[dict[str, Any]]) -> None:
         """The allow-list as the scheduler has it."""
@@ -101,10 +111,20 @@ async def watch_processes(scene: Scene, ops_ports: Mapping[str, int]) -> None:
 async def look(scene: Scene, client: httpx.AsyncClient, ops_ports: Mapping[str, int]) -> None:
     """Look at both ops ports once."""
     receiver, scheduler = (f"http://127.0.0.1:{ops_ports[n]}" for n in ("receiver", "scheduler"))
-    metrics = (await client.get(f"{receiver}/metrics")).text
-    for family in text_string_to_metric_families(metrics):
-        if family.name == "agora_sidecar_answers":
-            samples = [s for s in family.samples if s.name.endswith("_total")]
-            scene.answers = Counter({s.labels["outcome"]: int(s.value) for s in samples})
+    scene.answers = await _count(client, f"{receiver}/metrics", "agora_sidecar_answers", "outcome")
+    scene.miss(await _count(client, f"{scheduler}/metrics", "agora_sidecar_recording_gaps", "what"))
     status = (await client.get(f"{scheduler}/status")).json()
     scene.list(status["allowlist"]["addresses"])
+
+
+async def _count(client: httpx.AsyncClient, url: str, name: str, label: str) -> Counter[str]:
+    metrics = (await client.get(url)).text
+    return Counter(
+        {
+            sample.labels[label]: int(sample.value)
+            for family in text_string_to_metric_families(metrics)
+            if family.name == name
+            for sample in family.samples
+            if sample.name.endswith("_total")
+        }
+    )

@@ -20,6 +20,8 @@ _COLOURS = {
     "finding": "bold magenta",
     "allowed": "cyan",
     "retiring": "yellow",
+    "gap": "bold yellow",
+    "late": "yellow",
     "gone": "dim",
     "stranger": "bold red",
 }
@@ -85,6 +87,7 @@ class View:
             ("duplicates recognised", scene.answers["duplicate"], "yellow"),
             ("never sent (lost on the way)", journal.lost, "red"),
             ("overtaken", journal.disordered, "yellow"),
+            ("missed by their numbers", scene.gaps["missing"], "bold yellow"),
         ]
         return Text("   ").join(
             Text(f"{name} {value}", style=style) for name, value, style in parts

@@ -8,7 +8,7 @@ from agora_sidecar.emulator.studio.catalogue import CATALOGUE, Told
 from agora_sidecar.emulator.studio.message import Message, payload
 from agora_sidecar.emulator.studio.plan import Plan
 from agora_sidecar.emulator.studio.rules import next_rule
-from agora_sidecar.emulator.studio.task import ADRIFT, ENDED, GONE, LEAVING, Moment, Task
+from agora_sidecar.emulator.studio.task import ADRIFT, ENDED, GONE, LEAVING, Moment, Task, change
 from agora_sidecar.emulator.studio.truth import Truth
 
 Stamp = Callable[[float], int]
@@ -21,10 +21,13 @@ TOLD_TWICE = frozenset({"uploaded", "backuped", "session_exit"})
 class Recorder:
     """One task and its worker. `due` is when something happens by itself, infinite if never.
 
-    `wishes` holds what `update` and `updateLayout` last asked for, as it was asked.
+    `by_module` numbers what it tells by the module that speaks, not all together: the vendor
+    documents neither. `wishes` holds what `update` and `updateLayout` last asked for.
     """
 
-    def __init__(self, plan: Plan, task: Task, *, truth: Truth, stamp: Stamp) -> None:
+    def __init__(
+        self, plan: Plan, task: Task, *, truth: Truth, stamp: Stamp, by_module: bool = False
+    ) -> None:
         self.plan = plan
         self.task = task
         self.truth = truth
@@ -32,7 +35,8 @@ class Recorder:
         self.due, self._rule = next_rule(plan, task)
         self._stamp = stamp
         self._told = 0
-        self._sequences: dict[str, int] = {}
+        self._by_module = by_module
+        self._sequences: dict[tuple[str, int], int] = {}
 
     @property
     def left(self) -> bool:
@@ -54,6 +58,12 @@ class Recorder:
         now = Moment(self.due, self._stamp(self.due))
         task, told = self._rule.happen(self.plan, self.task, now)
         return self._take(task, told, now)
+
+    def give_up(self) -> None:
+        """What should not have happened did: there is no task any more, and no word of it."""
+        self.task = change(self.task, status=GONE)
+        self.truth.status = GONE
+        self.due = math.inf
 
     def act(self, task: Task, now: float, told: Iterable[Told] = ()) -> list[Message]:
         """Make somebody's doing true; what tells of it."""
@@ -77,8 +87,9 @@ class Recorder:
         return messages
 
     def _message(self, name: str, details: dict[str, Any], *, uid: str, ms: int) -> Message:
-        sequence = self._sequences.get(uid, 0)
-        self._sequences[uid] = sequence + 1
+        lane = (uid, CATALOGUE[name].module if self._by_module else 0)
+        sequence = self._sequences.get(lane, 0)
+        self._sequences[lane] = sequence + 1
         self._told += 1
         self.truth.events.append(CATALOGUE[name].number)
         return Message(

@@ -31,11 +31,13 @@ class Studio:
         stamp: Stamp,
         enter: Callable[[Truth], None] = lambda _: None,
         room: int = MAX_TASKS,
+        by_module: bool = False,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._enter = enter
         self._stamp = stamp
         self._room = room
+        self._by_module = by_module
         self.changed = changed
         self._recorders: dict[str, Recorder] = {}
         self._running: dict[tuple[str, str], Recorder] = {}
@@ -73,7 +75,7 @@ class Studio:
             status=task.status,
         )
         self._enter(truth)
-        recorder = Recorder(plan, task, truth=truth, stamp=self._stamp)
+        recorder = Recorder(plan, task, truth=truth, stamp=self._stamp, by_module=self._by_module)
         self._recorders[plan.sid] = recorder
         self._running[plan.cname, plan.uid] = recorder
         self._schedule(recorder)
@@ -117,8 +119,13 @@ class Studio:
     def _catch_up(self, now: float) -> None:
         while (due := self.next_due()) is not None and due <= now:
             recorder = heapq.heappop(self._agenda)[2]
-            self._messages += recorder.step()
-            self._schedule(recorder)
+            try:
+                self._messages += recorder.step()
+            except Exception:
+                recorder.give_up()  # the others go on
+                raise
+            finally:
+                self._schedule(recorder)
 
     def _schedule(self, recorder: Recorder) -> None:
         plan = recorder.plan

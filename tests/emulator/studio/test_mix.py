@@ -192,3 +192,19 @@ def test_an_update_says_whom_to_record() -> None:
 
     audio = running.recorder.wishes["streamSubscribe"]["audioUidList"]
     assert audio["subscribeAudioUids"] == ["#allstream#"]
+
+
+@pytest.mark.parametrize("by_module", [False, True])
+def test_numbers_count_everything_or_each_module_from_0(*, by_module: bool) -> None:
+    vendor = Vendor(by_module=by_module)
+    running = vendor.record()
+    vendor.run(70.0)
+    running.stop(async_stop=True)
+    vendor.run()
+
+    lanes: dict[int, list[int]] = {}
+    for message in running.told:
+        lane = message.payload["serviceType"] if by_module else 0
+        lanes.setdefault(lane, []).append(message.sequence)
+    assert set(lanes) == ({0, 1, 2} if by_module else {0})
+    assert all(numbers == [*range(len(numbers))] for numbers in lanes.values())
