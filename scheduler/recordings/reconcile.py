@@ -106,6 +106,7 @@ class Reconciler:
         self._at_once = at_once
         self._fence = 0
         self._problem = ""
+        self._doubt_until = 0.0
         self.pace = Pace()
 
     async def run_once(self) -> float | None:
@@ -151,9 +152,11 @@ class Reconciler:
         now = self._clock.now()
         late = next_due is not None and next_due < now
         behind = await self._ledger.behind(now=now) if late else 0
+        if self._asker.in_wave():
+            self._doubt_until = now + self._timings.wave_patience
         self.pace = Pace(
             lag(oldest_due=next_due, behind=behind, now=now, rate=self._shared.rate()),
-            wave=self._asker.in_wave(),
+            wave=now < self._doubt_until,
         )
         # Others may make something due at any time; and the lease wants renewal
         pause = min(self._timings.poll, self._lease.length / 3)

@@ -30,8 +30,16 @@ KEYS = Keys("test")
 integration = pytest.mark.integration
 
 
-def body(event_type: int, *, sid: str = SID, number: int = 0, **details: Any) -> bytes:
-    payload = {"cname": "room", "uid": "527841", "sid": sid, "sequence": 0, "details": details}
+def body(
+    event_type: int,
+    *,
+    sid: str = SID,
+    number: int = 0,
+    payload: dict[str, Any] | None = None,
+    **details: Any,
+) -> bytes:
+    usual = {"cname": "room", "uid": "527841", "sid": sid, "sequence": 0, "details": details}
+    payload = usual | (payload or {})
     return json.dumps(
         {
             "noticeId": f"n{event_type}-{number}",
@@ -524,3 +532,85 @@ async def test_a_bug_about_one_recording_does_not_stop_the_others() -> None:
     assert await ledger.load("other") is not None
     assert reader.entries == []
     assert [e["event"] for e in logs if e["log_level"] == "error"] == ["recording.fold_failed"]
+
+
+def numbered(number: int, event_type: int = 43, *, service: int = 1, **details: Any) -> bytes:
+    payload = {"sequence": number, "serviceType": service}
+    return body(event_type, number=number, payload=payload, **details)
+
+
+def counts(registry: CollectorRegistry, name: str, **labels: str) -> float:
+    return registry.get_sample_value(f"agora_sidecar_{name}", labels) or 0.0
+
+
+@integration
+async def test_a_missing_number_is_a_hint_and_heals_when_it_comes_late(redis: Redis) -> None:
+    registry = CollectorRegistry()
+    intake = intake_over(redis, registry=registry)
+    await RedisLedger(redis, KEYS, keep=1000).save(Change(session()), due=None, now=NOW)
+    for number in (1, 2, 4):
+        await put(redis, numbered(number, state=0))
+    await drain(intake)
+
+    found = await known(redis)
+    assert found is not None
+    assert (found.hint, found.hint_at, found.lanes[0].missing) == ("gap", NOW + 10, (3,))
+    assert counts(registry, "recording_hints_total", kind="gap") == 1
+
+    await put(redis, numbered(3, state=0))
+    await drain(intake)
+    healed = await known(redis)
+    assert healed is not None
+    assert (healed.hint_at, healed.lanes[0].missing) == (None, ())
+    assert counts(registry, "recording_gaps_total", what="missing") == 1
+    assert counts(registry, "recording_gaps_total", what="late") == 1
+
+
+@integration
+async def test_when_no_stream_arrives_any_more_it_is_idle_until_one_does(redis: Redis) -> None:
+    intake = intake_over(redis)
+    for number, (kind, state) in enumerate([(43, 0), (44, 0), (43, 1), (44, 1)]):
+        await put(redis, numbered(number, kind, streamUid="7", state=state))
+    await drain(intake)
+    found = await known(redis)
+    assert found is not None
+    assert (found.idle_since, found.streams) == (NOW, ())
+
+    await put(redis, numbered(9, 44, streamUid="8", state=0))
+    await drain(intake)
+    found = await known(redis)
+    assert found is not None
+    assert (found.idle_since, found.streams) == (None, ("video:8",))
+
+
+@integration
+@pytest.mark.parametrize(("sent", "contradicted"), [(NOW - 5, False), (NOW + 100, True)])
+async def test_work_after_the_end_contradicts_it_unless_it_is_only_late(
+    redis: Redis, sent: float, *, contradicted: bool
+) -> None:
+    over = session(
+        state=State.CLOSED, closed_at=NOW, closed_reason="not_found", findings=("closed",)
+    )
+    await RedisLedger(redis, KEYS, keep=1000).save(Change(over), due=None, now=NOW)
+    registry = CollectorRegistry()
+    await put(redis, body(43, payload={"sendts": int(sent * 1000)}, state=0))
+
+    with capture_logs() as logs:
+        await drain(intake_over(redis, registry=registry))
+
+    found = await known(redis)
+    assert found is not None
+    assert (found.afterwards == "contradicted") is contradicted
+    assert counts(registry, "recording_findings_contradicted_total") == contradicted
+    assert ("recording.finding_contradicted" in {e["event"] for e in logs}) is contradicted
+
+
+@integration
+async def test_a_second_fail_over_is_counted_and_the_same_told_twice_is_not(redis: Redis) -> None:
+    for number, uid in enumerate((1111, 1111, 2222)):
+        await put(redis, numbered(number, 12, service=0, newUid=uid))
+    await drain(intake_over(redis))
+
+    found = await known(redis)
+    assert found is not None
+    assert (found.fail_overs, found.recorder_uid, found.failing_over) == (2, "2222", True)

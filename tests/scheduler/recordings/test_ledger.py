@@ -429,3 +429,46 @@ async def test_a_store_that_is_away_is_a_store_error(keys: Keys) -> None:
         await away.save(Change(session()), due=None, now=NOW)
     with pytest.raises(StoreError):
         await away.due(now=NOW, limit=1)
+
+
+async def test_a_claim_is_one_leaders_until_it_saves(ledger: Ledger) -> None:
+    await lead(ledger, "one:1")
+    saved = await ledger.save(Change(session()), due=None, now=NOW)
+    assert await ledger.claim(SID, token="one:1", length=60)
+    assert await ledger.claim(SID, token="one:1", length=60)
+
+    with pytest.raises(FencedError):
+        await ledger.claim(SID, token="other:1", length=60)
+    await lead(ledger, "two:2")
+    assert not await ledger.claim(SID, token="two:2", length=60)
+
+    await lead(ledger, "one:1")
+    await ledger.save(Change(saved), due=None, now=NOW, token="one:1")
+    await lead(ledger, "two:2")
+    assert await ledger.claim(SID, token="two:2", length=60)
+
+
+async def test_what_is_absent_is_neither_there_nor_forgotten(ledger: Ledger) -> None:
+    for sid in ("there", "forgotten"):
+        await ledger.save(Change(session(sid=sid)), due=None, now=NOW)
+    await ledger.forget("forgotten")
+
+    assert await ledger.absent(["there", "gone", "forgotten", "never"]) == ["gone", "never"]
+    assert await ledger.absent([]) == []
+
+
+async def test_what_is_due_is_counted(ledger: Ledger) -> None:
+    for number in range(5):
+        await ledger.save(Change(session(sid=f"s{number}")), due=NOW + number, now=NOW)
+
+    assert await ledger.behind(now=NOW + 2) == 3
+    assert await ledger.behind(now=NOW - 1) == 0
+
+
+async def lead(ledger: Ledger, token: str) -> None:
+    """Let this token be the lease's."""
+    if isinstance(ledger, MemoryLedger):
+        ledger.leader_for_test = token
+        return
+    for shard in [ledger] if isinstance(ledger, RedisLedger) else getattr(ledger, "parts", []):
+        await shard._client.set(shard._keys.lease(LEASE), token)

@@ -54,12 +54,17 @@ def test_everything_that_may_be_given() -> None:
             "maxDuration": "90m",
             "resourceExpiredHour": 24,
             "maxIdleTime": 300,
+            "maxRecordingHour": 2,
+            "fileNamePrefix": ["dir", "sub1"],
+            "avFileType": ["hls", "mp4"],
         },
         app_ids=("one", "two"),
     )
 
     assert (found.app_id, found.source, found.started_at) == ("two", "main", NOW)
     assert (found.max_duration, found.resource_expired_hour, found.max_idle_time) == (5400, 24, 300)
+    assert (found.max_recording_hour, found.av_file_type) == (2, ("hls", "mp4"))
+    assert found.file_name_prefix == ("dir", "sub1")
 
 
 def test_moments_and_durations_may_be_numbers() -> None:
@@ -193,3 +198,18 @@ def test_a_recording_known_from_the_stream_becomes_askable_and_keeps_what_was_ob
 
     assert known.askable(NOW)
     assert (known.state, known.heard_at, known.uid) == (State.RECORDING, NOW, "527841")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("fileNamePrefix", "dir"),
+        ("fileNamePrefix", ["a/b"]),
+        ("fileNamePrefix", [1]),
+        ("avFileType", ["avi"]),
+        ("maxRecordingHour", 721),
+        ("maxRecordingHour", "2h"),
+    ],
+)
+def test_what_names_files_and_lives_is_checked(field: str, value: object) -> None:
+    assert set(problems(BODY | {field: value})) == {field}

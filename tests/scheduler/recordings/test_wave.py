@@ -39,3 +39,13 @@ def test_who_turned_stays_turned_while_it_is_asked_again() -> None:
         found.note(f"sid{number}", at=5, turned=False)
 
     assert found.is_on(10)
+
+
+def test_recordings_that_end_one_after_the_other_are_no_wave() -> None:
+    """Each is asked again and again until its 404 has lasted; it turned long ago."""
+    found = Wave(window=60)
+    for number in range(40):
+        for earlier in range(max(0, number - 3), number):
+            found.note(f"sid{earlier}", at=37.0 * number, turned=False)
+        found.note(f"sid{number}", at=37.0 * number, turned=True)
+        assert not found.is_on(37.0 * number)
