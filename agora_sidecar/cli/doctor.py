@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -32,8 +32,9 @@ from agora_sidecar.stream import abandoned
 from receiver.spool.folder import damaged, files
 from receiver.spool.journal import JournalError, look
 from receiver.tls import Certificate, CertificateError
+from scheduler.allowlist.report import Outcome
 from scheduler.allowlist.source import Source
-from scheduler.allowlist.targets import Examined, TargetError
+from scheduler.allowlist.targets import Examined, Remark, TargetError
 from scheduler.assembly import agora_client, allowlist_sync, allowlist_targets, preflight
 from scheduler.settings import NftablesTarget
 
@@ -118,7 +119,8 @@ async def _allowlist(document: Document, client: Client) -> list[Finding]:
         registry=CollectorRegistry(),
     )
     snapshot = sync.snapshot()
-    found = [*findings.of_targets(await sync.plans()), *await _remarks(document)]
+    outcomes = await sync.plans()
+    found = [*findings.of_targets(outcomes), *await _remarks(document, outcomes)]
     found += findings.of_list(snapshot, interval=settings.poll_interval)
     found += of_orders(snapshot)
     remarks = []
@@ -132,12 +134,16 @@ async def _allowlist(document: Document, client: Client) -> list[Finding]:
     return found
 
 
-async def _remarks(document: Document) -> list[Finding]:
+async def _remarks(document: Document, outcomes: Sequence[Outcome]) -> list[Finding]:
     found: list[Finding] = []
+    said = {outcome.problem for outcome in outcomes}
     for target in allowlist_targets(document.allowlist):
-        if isinstance(target, Examined):
-            with suppress(TargetError):  # said already: it cannot be read either
-                found += findings.of_remarks(target.name, await target.examine())
+        try:
+            remarks = await target.examine() if isinstance(target, Examined) else ()
+        except TargetError as error:
+            cure = "See docs/targets.md for what it needs"
+            remarks = [] if error.why in said else [Remark("problem", error.why, cure)]
+        found += findings.of_remarks(target.name, remarks)
     return found
 
 

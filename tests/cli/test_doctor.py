@@ -163,6 +163,32 @@ async def test_an_account_that_does_not_answer_is_a_problem(tmp_path: Path, stor
     assert "spool" not in result.stdout
 
 
+async def test_each_target_says_what_is_wrong_around_it(tmp_path: Path, store: Store) -> None:
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    folder.chmod(0o777)
+    targets = [
+        {"kind": "file", "path": f"{folder}/allow.conf"},
+        {"kind": "aws-prefix-list", "ipv4": "pl-0123456789abcdef0", "region": "eu-central-1"},
+    ]
+    settings = {
+        "SIDECAR_AGORA__APP_ID": "a",
+        "SIDECAR_AGORA__CUSTOMER_ID": "b",
+        "SIDECAR_AGORA__CUSTOMER_SECRET": "c",
+        "SIDECAR_AGORA__BASE_URLS": '["http://127.0.0.1:1"]',
+        "SIDECAR_ALLOWLIST__TARGETS": json.dumps(targets),
+        "AWS_ENDPOINT_URL_EC2": "http://127.0.0.1:1",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_MAX_ATTEMPTS": "1",
+    }
+    result = await _in_thread(tmp_path, store.url, "--for", "scheduler", **settings)
+    assert result.exit_code == 3
+    assert f"file:{folder}/allow.conf: {folder} can be written by everybody. Take" in result.stdout
+    assert "aws-prefix-list:pl-0123456789abcdef0: EndpointConnectionError" in result.stdout
+    assert "Traceback" not in result.output
+
+
 async def test_what_cannot_be_used_is_one_line_each(tmp_path: Path, store: Store) -> None:
     (tmp_path / "file").write_text("")
     settings = {
