@@ -161,6 +161,11 @@ class Hints:
         """An authentic delivery came; to be told of with others."""
         self._counts[verdict] += 1
 
+    @property
+    def untold(self) -> Mapping[str, int]:
+        """Deliveries by verdict that the scheduler was not told of yet."""
+        return dict(self._counts)
+
     async def report(self, *, interval: float = REPORT) -> None:
         """Tell of the deliveries, for ever; what the store does not take is told next time."""
         while True:

@@ -342,3 +342,42 @@ async def test_a_bug_while_telling_ends_nothing(clock: FakeClock) -> None:
         assert not task.done()
         await end([task])
     assert [(entry["event"], entry["kind"]) for entry in logs] == [("hints.interrupted", "bug")]
+
+
+async def test_deliveries_are_counted_and_told_from_time_to_time(
+    redis: Redis, clock: FakeClock
+) -> None:
+    hints = Hints(redis, KEYS, clock=clock)
+    task = asyncio.create_task(hints.report(interval=30.0))
+    try:
+        for verdict in ("listed", "listed", "unlisted"):
+            hints.count(verdict)  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        clock.advance(30.0)
+        await until(lambda: redis.xlen(KEYS.hints))
+        clock.advance(30.0)  # nothing came meanwhile: nothing is told
+        hints.count("unknown")
+        await until(lambda: clock.slept.count(30.0) == 3)
+        clock.advance(30.0)
+        await until(lambda: redis.xlen(KEYS.hints))
+    finally:
+        await end([task])
+    told = await on_stream(redis)
+    assert told[0] == {"kind": "deliveries", "listed": "2", "unlisted": "1"}
+
+
+async def test_deliveries_that_the_store_does_not_take_are_told_later(clock: FakeClock) -> None:
+    client = connect("redis://127.0.0.1:1/0", timeout=0.2)
+    hints = Hints(client, KEYS, clock=clock)
+    task = asyncio.create_task(hints.report(interval=30.0))
+    try:
+        hints.count("listed")
+        await asyncio.sleep(0)
+        with capture_logs() as logs:
+            clock.advance(30.0)
+            await until(lambda: clock.slept.count(30.0) == 2)
+        assert [entry["event"] for entry in logs] == ["hints.interrupted"]
+        assert hints.untold == {"listed": 1}
+    finally:
+        await end([task])
+        await client.aclose()

@@ -14,7 +14,7 @@ from agora_sidecar.cli.embedded import server_program
 from agora_sidecar.keys import Keys
 from agora_sidecar.process.clock import SystemClock
 from agora_sidecar.store import Redis, StoreError, connect
-from scheduler.allowlist.hints import BATCH, MIN_GAP, SHOWN, HintReader
+from scheduler.allowlist.hints import BATCH, MIN_GAP, MOST, SHOWN, HintReader
 from tests.fakes.clock import FakeClock
 from tests.integration.processes import Store, until
 
@@ -273,3 +273,25 @@ async def test_a_stream_that_is_something_else_is_no_end(redis: Redis, poll: Pol
             await hint(redis)
             await until(lambda: poll.asked == 1)
     assert logs[0]["event"] == "allowlist.hints_interrupted"
+
+
+async def test_what_receivers_tell_of_deliveries_is_no_hint(
+    redis: Redis, poll: Poll, clock: FakeClock
+) -> None:
+    told: list[dict[str, int]] = []
+    hints = HintReader(
+        redis,
+        KEYS,
+        on_hint=poll,
+        on_deliveries=lambda counts: told.append(dict(counts)),
+        clock=clock,
+        block=0.01,
+    )
+    await hints.step()
+    for fields in ({"listed": "7", "unlisted": "1"}, {"listed": "-3", "unknown": "9" * 40}):
+        await redis.xadd(KEYS.hints, {"kind": "deliveries", **fields})  # type: ignore[dict-item]
+    await hints.step()
+    assert poll.asked == 0
+    assert told[0] == {"listed": 7, "unlisted": 1, "unknown": 0}
+    assert "listed" not in told[1]
+    assert told[1]["unknown"] <= MOST

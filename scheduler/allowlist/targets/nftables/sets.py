@@ -6,6 +6,7 @@ write one set only race. Nothing is made and nothing is deleted: a set that is m
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 from scheduler.allowlist.addresses import Address
 from scheduler.allowlist.plan import Current, Wish
@@ -93,10 +94,16 @@ class SetsTarget:
             raise TargetError(self.name, str(error)) from error
         if body.get("type") != f"ipv{version}_addr" or "timeout" not in body.get("flags", ()):
             raise TargetError(self.name, f"the set {name} must be made with {spec}")
-        if "timeout" in body or body.get("auto-merge"):
+        if "timeout" in body or await self._merges(body, name):
             why = "must have no default timeout and no auto-merge: both end addresses too early"
             raise TargetError(self.name, f"the set {name} {why}")
         return listing
+
+    async def _merges(self, body: dict[str, Any], name: str) -> bool:
+        if "interval" not in body["flags"]:
+            return False
+        # nft 1.0.6 leaves it out of its JSON
+        return "auto-merge" in await self._nft.run(self.name, "list", "set", *name.split())
 
     async def _transaction(self, lines: Iterator[str] | Sequence[str]) -> None:
         if text := "\n".join(lines):
