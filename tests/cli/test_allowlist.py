@@ -2,13 +2,22 @@
 
 import asyncio
 import json
+import threading
+import time
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner, Result
 
+from agora_sidecar.cli import allowlist_work
 from agora_sidecar.cli.allowlist import app
+from agora_sidecar.process.clock import SystemClock
+from scheduler.allowlist.mailbox import Answer, FolderLock, Mailbox
+from scheduler.allowlist.metrics import AllowlistMetrics
+from scheduler.allowlist.sightings import Sightings
 from scheduler.allowlist.targets.file import FileTarget
 from tests.fakes.address_list import AddressList
 from tests.fakes.syncs import rules, sync_of
@@ -159,3 +168,95 @@ def test_before_the_first_good_poll_nothing_is_planned_and_nothing_applied(tmp_p
 def test_uninstall_takes_away_what_is_ours(machine: Machine) -> None:
     assert machine.run("uninstall").exit_code == 0
     assert not machine.list.exists()
+
+
+def test_orders_are_carried_out_here_when_nobody_runs(machine: Machine) -> None:
+    assert machine.run("freeze", "--for", "1h", "--why", "moving").exit_code == 0
+    assert "FROZEN since" in machine.run("status").stdout
+    assert machine.run("apply").exit_code == 1
+    assert machine.json("unfreeze")["done"] is True
+    assert "9.9.9.9" in machine.list.read_text()
+
+
+def test_rolling_back_is_to_a_revision_that_is_there(machine: Machine) -> None:
+    result = machine.run("rollback", "--to", "7")
+    assert (result.exit_code, "known: 1, 2" in result.stderr) == (1, True)
+    assert machine.run("rollback", "--to", "1").exit_code == 0
+    states = {item["address"]: item["state"] for item in machine.json("status")["addresses"]}
+    assert states[GONE] == "active"
+    assert "rolled back to revision 1" in machine.run("status").stdout
+
+
+@pytest.mark.parametrize("words", [("open",), ("open", "--for", "x"), ("freeze", "--for", "0s")])
+def test_a_duration_that_is_none_is_a_usage_error(machine: Machine, words: tuple[str, ...]) -> None:
+    assert machine.run(*words).exit_code == 2
+
+
+def test_nobody_opens_for_longer_than_a_day(machine: Machine) -> None:
+    result = machine.run("open", "--for", "2d")
+    assert (result.exit_code, "at most 24h" in result.stderr) == (1, True)
+    assert machine.run("open", "--for", "5m").exit_code == 0
+    assert "OPEN to everybody until" in machine.run("status").stdout
+    assert machine.run("close").exit_code == 0
+    assert "OPEN" not in machine.run("status").stdout
+
+
+def test_a_scheduler_that_runs_is_asked_and_its_answer_shown(machine: Machine) -> None:
+    folder = machine.data / "allowlist"
+    lock, mailbox, seen = FolderLock(folder), Mailbox(folder), []
+    assert lock.take()
+
+    def scheduler() -> None:
+        while not seen:
+            for name, request in mailbox.requests(now=time.time()):
+                seen.append(request)
+                mailbox.answer(name, Answer(True, "done by the scheduler"))
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=scheduler)
+    thread.start()
+    result = machine.run("freeze", "--why", "x")
+    thread.join()
+    lock.release()
+    assert (result.exit_code, result.stdout) == (0, "done by the scheduler\n")
+    assert [(request.kind, request.argument) for request in seen] == [("freeze", "x")]
+
+
+def test_while_a_scheduler_runs_nothing_is_uninstalled(machine: Machine) -> None:
+    lock = FolderLock(machine.data / "allowlist")
+    assert lock.take()
+    result = machine.run("uninstall")
+    lock.release()
+    assert (result.exit_code, "stop it first" in result.stderr) == (1, True)
+    assert machine.list.exists()
+
+
+def test_a_scheduler_that_does_not_answer_is_said(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(allowlist_work, "PATIENCE", 0.2)
+    lock = FolderLock(machine.data / "allowlist")
+    assert lock.take()
+    result = machine.run("poll")
+    lock.release()
+    assert (result.exit_code, "did not answer" in result.stderr) == (1, True)
+    assert list((machine.data / "allowlist" / "requests").iterdir()) == []
+
+
+def test_status_tells_what_was_seen_and_whether_to_enforce(machine: Machine) -> None:
+    sightings = Sightings(
+        machine.data / "allowlist" / "sightings",
+        clock=SystemClock(),
+        metrics=AllowlistMetrics(CollectorRegistry()),
+    )
+    sightings.came(ip_address("77.1.2.3"), packets=9, authentic=True)
+    sightings.came(ip_address("77.1.2.4"), packets=1)
+    sightings.listed([ip_address("77.1.2.4")])
+    sightings.delivered({"listed": 96, "unlisted": 4})
+    sightings.save()
+    text = machine.run("status").stdout
+    assert "not listed: 77.1.2.3, 9 packets" in text
+    assert "AUTHENTIC DELIVERIES" in text
+    assert "blind: 77.1.2.4 came" in text
+    assert "4 of 100 authentic deliveries came from unlisted addresses: 77.1.2.3" in text
+    assert "9 packets, authentic deliveries" in machine.run("explain", "77.1.2.3").stdout

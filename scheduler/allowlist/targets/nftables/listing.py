@@ -85,6 +85,7 @@ def _element(raw: Any) -> tuple[Address, float | None, int]:
         timed = "timeout" in inner or "expires" in inner
         left = float(inner.get("expires", 0)) if timed else None
         packets = int(inner.get("counter", {}).get("packets", 0))
-        return ip_address(inner["val"]), left, packets
+        # as text: `ipaddress` takes the number 7 for 0.0.0.7
+        return ip_address(str(inner["val"])), left, packets
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"its sets hold what is no address: {error!r}") from error
