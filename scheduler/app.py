@@ -18,17 +18,17 @@ from agora_sidecar.process.health import Health
 from agora_sidecar.process.ops import ops_application
 from agora_sidecar.process.page.board import Board, Panel
 from agora_sidecar.process.quantities import Listen
-from agora_sidecar.process.secret import Secret
 from agora_sidecar.process.serving import background, listening
 from agora_sidecar.settings import AgoraSettings, RedisSettings, StreamSettings
 from agora_sidecar.store import Redis, connect
 from agora_sidecar.watch import StoreWatch, first_look
 from scheduler.allowlist.sync import Sync
 from scheduler.assembly import agora_client, allowlist_sync, publisher
+from scheduler.business import business_application
 from scheduler.leadership import Lease
 from scheduler.loops import Loops
 from scheduler.panel import WORTH_READING, recording_of, script
-from scheduler.recordings.api import recordings_application
+from scheduler.recordings.gateway_memory import Memory
 from scheduler.settings import (
     AllowlistSettings,
     GatewaySettings,
@@ -84,9 +84,8 @@ async def run(
         ops = _ops(ground, settings, sync, loops, board=board)
         ports = {"ops": await stack.enter_async_context(ops)}
         if gateway.listen is not None:
-            app = _api(ground, loops, gateway.listen, app_id=agora.app_id, token=gateway.token)
-            api = _listening(app, "gateway.listen", gateway.listen)
-            ports["gateway"] = await stack.enter_async_context(api)
+            door = _business_door(ground, loops, gateway, app_id=agora.app_id)
+            ports["gateway"] = await stack.enter_async_context(door)
         await stack.enter_async_context(background(ground.watch.run(), *loops.intakes(stop)))
         # After the jobs have ended: one that runs needs its lease, or takes it again
         stack.push_async_callback(_step_down, sync, loops)
@@ -203,22 +202,32 @@ def _trimmer(ground: _Ground) -> Trimmer:
 
 
 @asynccontextmanager
-async def _listening(app: web.Application, name: str, listen: Listen) -> AsyncIterator[int]:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+async def _listening(
+    app: web.Application, name: str, listen: Listen, *, within: float = 2.0
+) -> AsyncIterator[int]:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=within)
     async with listening(runner, name=name, host=listen.host, port=listen.port) as port:
         yield port
 
 
-def _api(
-    ground: _Ground, loops: Loops, listen: Listen, *, app_id: str, token: Secret
-) -> web.Application:
-    return recordings_application(
+@asynccontextmanager
+async def _business_door(
+    ground: _Ground, loops: Loops, settings: GatewaySettings, *, app_id: str
+) -> AsyncIterator[int]:
+    memory = Memory(registry=loops.registry, clock=ground.clock)
+    application = business_application(
+        settings,
         registry=loops.registry,
+        memory=memory,
+        client=ground.client,
         app_ids=[app_id],
         clock=ground.clock,
-        token=token.get_secret_value(),
-        allowed_hosts=[listen.host],
+        metrics=ground.registry,
     )
+    assert settings.listen is not None  # noqa: S101 - or nobody comes here
+    listening = _listening(application, "gateway.listen", settings.listen, within=STOP_WITHIN)
+    async with background(memory.run()), listening as port:
+        yield port
 
 
 def _ops(

@@ -7,9 +7,11 @@ AgoraError
 ├── AddressListError             a poll failed: nothing changes
 └── ApiError                     a call of ours was not answered with what we asked for
     ├── RetryLaterError            the same again, later
+    │   ├── NoTurnError              the account's budget of calls had none left in time
     │   └── SlowDownError            and everything slower: 429, or a quota
     ├── RefusedError               never again like this: our request is wrong
     │   ├── InvalidRequestError      found here, before anything was sent; knows all that is wrong
+    │   ├── NewAcquireError          the resource id is of no use: acquire another one, then start
     │   ├── CredentialsError         the customer id, its secret or the app id
     │   └── LeavingError             400/49: a stop is already under way; ask
     ├── NoWorkerError              the vendor's own 404: it knows no such task, for now
@@ -69,6 +71,14 @@ class AddressListError(AgoraError):
         self.detail = detail
 
 
+RETRY = "retry"
+SLOW_DOWN = "slow down"
+ACQUIRE_ANEW = "acquire anew"
+ASK_AGAIN = "ask again"
+GIVE_UP = "give up"
+"""What to do about an error of the API, in a word."""
+
+
 class ApiError(AgoraError):
     """A call of the REST API was not answered with what we asked for.
 
@@ -76,6 +86,8 @@ class ApiError(AgoraError):
     (`None`: no answer), `code` and `reason` are from the body where it had them. `body` is the
     answer as it came if it was a JSON object; `request_id` is the vendor's name of the call.
     """
+
+    advice = GIVE_UP
 
     def __init__(
         self,
@@ -105,9 +117,17 @@ class ApiError(AgoraError):
 class RetryLaterError(ApiError):
     """The same request may succeed later: 5xx, 206 with code 65, a time-out, no connection."""
 
+    advice = RETRY
+
+
+class NoTurnError(RetryLaterError):
+    """Nothing was sent: the budget of calls had no turn within the deadline."""
+
 
 class SlowDownError(RetryLaterError):
     """All calls of this account must slow down: 429, or 400 for a quota."""
+
+    advice = SLOW_DOWN
 
 
 class RefusedError(ApiError):
@@ -139,12 +159,20 @@ class InvalidRequestError(RefusedError):
         self.violations = tuple(violations)
 
 
+class NewAcquireError(RefusedError):
+    """The resource id is expired or unreadable, or no worker was found for it: acquire again."""
+
+    advice = ACQUIRE_ANEW
+
+
 class CredentialsError(RefusedError):
     """Customer id, customer secret or app id are not accepted; somebody must be told."""
 
 
 class LeavingError(RefusedError):
     """Code 49: the recording is already being stopped."""
+
+    advice = ASK_AGAIN
 
 
 class NoWorkerError(ApiError):
@@ -153,6 +181,8 @@ class NoWorkerError(ApiError):
     It ended, never started, or is failing over (up to 90 s): evidence only when it lasts.
     """
 
+    advice = ASK_AGAIN
+
 
 class NoDataError(ApiError):
     """HTTP 206 with code 435: stopped, and nobody had published anything."""
@@ -160,3 +190,5 @@ class NoDataError(ApiError):
 
 class UnexpectedAnswerError(ApiError):
     """An answer that is not of the vendor's shape; says nothing about the recording."""
+
+    advice = ASK_AGAIN

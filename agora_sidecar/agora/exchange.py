@@ -20,6 +20,7 @@ from agora_sidecar.agora.budget import Budget, BudgetState, Priority
 from agora_sidecar.agora.calls import Call
 from agora_sidecar.agora.errors import (
     ApiError,
+    NoTurnError,
     RefusedError,
     RetryLaterError,
     SlowDownError,
@@ -168,7 +169,7 @@ class Exchange:
             async with asyncio.timeout_at(deadline):
                 await self._budget.take(priority)
         except TimeoutError as error:
-            raise RetryLaterError(call.name, reason="no turn in time") from error
+            raise NoTurnError(call.name, reason="no turn in time") from error
 
     async def _from_host(self, call: Call, url: str, deadline: float, *, last: bool) -> Answer:
         host = host_name(url)

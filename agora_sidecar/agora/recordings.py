@@ -24,6 +24,20 @@ STOPPED = 7
 EXITED = 8
 ABNORMAL = 20
 
+STATUS_WORDS: Mapping[int, str] = {
+    NOT_STARTED: "not started",
+    INITIALISED: "initialised",
+    STARTING: "starting",
+    PARTLY_READY: "partly ready",
+    READY: "ready",
+    IN_PROGRESS: "in progress",
+    STOPPING: "told to stop",
+    STOPPED: "stopped",
+    EXITED: "exited",
+    ABNORMAL: "exited abnormally",
+}
+"""What the statuses are called."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recording:

@@ -17,6 +17,7 @@ from agora_sidecar.agora.errors import (
     ApiError,
     CredentialsError,
     LeavingError,
+    NewAcquireError,
     NoDataError,
     NoWorkerError,
     RefusedError,
@@ -34,6 +35,9 @@ BY_STATUS_AND_CODE: Mapping[tuple[int, int], Kind] = {
     (206, 435): NoDataError,
     (206, 50): RetryLaterError,  # zh: a synchronous stop's upload took longer than 20 s
     (400, 49): LeavingError,
+    (400, 433): NewAcquireError,  # resourceId expired
+    (400, 1001): NewAcquireError,  # resourceId cannot be parsed
+    (500, 502): NewAcquireError,  # start: no worker was found for this resource id
     (400, 406): SlowDownError,  # vendor_over_load: the quota of concurrent tasks
     (400, 405): CredentialsError,  # no_active_status: account suspended
     (400, 400): CredentialsError,  # invalid_appid

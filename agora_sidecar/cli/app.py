@@ -15,6 +15,7 @@ COMMANDS = {
     "emulator": "emulator",
     "allowlist": "allowlist",
     "recordings": "recordings",
+    "call": "call",
     "config": "config",
     "doctor": "doctor",
     "spool": "spool",

@@ -5,7 +5,6 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from agora_sidecar.cli.not_yet import not_yet
 from agora_sidecar.process.quantities import File, Listen, written
 from agora_sidecar.process.settings import Check, Loaded, Section, SettingsError, load
 from agora_sidecar.process.shape import Path, dotted, variable
@@ -93,7 +92,7 @@ def read_document(
         environ=environ,
         file=file,
         reads=reads if processes else None,
-        checks=(not_yet, _conflicts, *demands),
+        checks=(_conflicts, *demands),
     )
 
 

@@ -27,18 +27,21 @@ from agora_sidecar.process.shape import variable
 from receiver import webhook
 from receiver.metrics import ReceiverMetrics
 from scheduler.allowlist.metrics import AllowlistMetrics
+from scheduler.recordings.gateway_metrics import GatewayMetrics
 from scheduler.recordings.metrics import RecordingMetrics
 from scheduler.timetable import TimetableMetrics
 from scheduler.trimming.metrics import TrimMetrics
 
-IDLE = {
-    "gateway.validate": "the vendor's paths are not served yet",
-}
-"""Settings that have no effect in this version, and why."""
-
 METRICS: dict[str, tuple[type, ...]] = {
     "receiver": (ReceiverMetrics, HealthMetrics),
-    "scheduler": (HealthMetrics, AllowlistMetrics, RecordingMetrics, TimetableMetrics, TrimMetrics),
+    "scheduler": (
+        HealthMetrics,
+        AllowlistMetrics,
+        GatewayMetrics,
+        RecordingMetrics,
+        TimetableMetrics,
+        TrimMetrics,
+    ),
 }
 """What each process counts."""
 
@@ -154,9 +157,8 @@ def _setting(row: Row) -> tuple[str, ...]:
     name = "" if "[" in row.path else f"`{variable(tuple(row.path.split('.')))}`"
     if name and row.type == "secret":
         name += f", `…{FILE_SUFFIX.upper()}`"
-    note = f". **No effect in this version**: {IDLE[row.path]}." if row.path in IDLE else ""
     default = f"`{row.default}`" if row.default else ""
-    return f"`{row.path}`", name, row.type, default, row.description + note
+    return f"`{row.path}`", name, row.type, default, row.description
 
 
 def _metrics() -> Iterator[str]:

@@ -4,18 +4,17 @@ It must be of no use to a page in a browser: a known `Host`, `application/json` 
 body, and a token wherever one is configured. Errors are small JSON objects.
 """
 
-import hmac
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 import structlog
-from aiohttp import BasicAuth, web
+from aiohttp import web
 
 from agora_sidecar.process.clock import Clock
 from agora_sidecar.store import StoreError
 from scheduler.recordings.body import RegistrationError
+from scheduler.recordings.door import Door, Refused
 from scheduler.recordings.ledger import ConflictError, SessionUnreadableError
 from scheduler.recordings.registration import OtherRecordingError, read_registration
 from scheduler.recordings.registry import Registry
@@ -27,8 +26,6 @@ MAX_BODY = 64 * 1024
 """Bytes; a registration has less than 4 KiB."""
 LIST_LIMIT = 1000
 """Recordings in one answer."""
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-WILDCARDS = frozenset({"0.0.0.0", "::"})
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -38,18 +35,10 @@ def recordings_application(
     registry: Registry,
     app_ids: Collection[str],
     clock: Clock,
-    token: str = "",
-    allowed_hosts: Collection[str] = (),
+    door: Door,
 ) -> web.Application:
-    """`/recordings` over a registry, guarded.
-
-    `token` empty: nobody has to show one (only for loopback). `allowed_hosts`: names or addresses,
-    without ports, under which this may be asked besides loopback's. Where a token is demanded and
-    every address is listened on, any name will do: no page in a browser knows the token.
-    """
-    hosts = LOOPBACK | {host.lower().strip("[]") for host in allowed_hosts}
-    guard = _guard(token=token, hosts=None if token and hosts & WILDCARDS else hosts)
-    app = web.Application(client_max_size=MAX_BODY, middlewares=[_errors, guard])
+    """`/recordings` over a registry, behind this door."""
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[_errors, _guard(door)])
     api = _Api(registry=registry, app_ids=frozenset(app_ids), clock=clock)
     app.router.add_get("/recordings", api.list, allow_head=False)
     app.router.add_get("/recordings/{sid}", api.show, allow_head=False)
@@ -135,37 +124,20 @@ def _failed(request: web.Request, error: Exception) -> web.Response:
     return _error(500, "this failed; the log says why")
 
 
-def _guard(*, token: str, hosts: Collection[str] | None) -> Any:
+def _guard(door: Door) -> Any:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if hosts is not None and _host(request) not in hosts:
-            return _error(421, "not served under this Host")
-        if token and not _shows(request.headers.get("Authorization", ""), token):
-            log.warning("recording.api_refused", remote=request.remote, path=request.path)
-            return _error(401, "a token is required", headers={"WWW-Authenticate": "Bearer, Basic"})
-        return await handler(request)
+        why = door.refuses(request.headers)
+        if why is None:
+            return await handler(request)
+        if why is Refused.HOST:
+            return _error(421, why.value)
+        log.warning("recording.api_refused", remote=request.remote, path=request.path)
+        if why is Refused.PAGE:
+            return _error(403, why.value)
+        return _error(401, "a token is required", headers={"WWW-Authenticate": "Bearer, Basic"})
 
     return guard
-
-
-def _host(request: web.Request) -> str:
-    try:
-        return (urlsplit(f"//{request.headers.get('Host', '')}").hostname or "").lower()
-    except ValueError:
-        return ""
-
-
-def _shows(authorization: str, token: str) -> bool:
-    """Whether the header shows the token, as Bearer or as the Basic password."""
-    scheme, _, given = authorization.partition(" ")
-    if scheme.lower() == "basic":
-        try:
-            given = BasicAuth.decode(authorization, encoding="utf-8").password
-        except ValueError:
-            return False
-    elif scheme.lower() != "bearer":
-        return False
-    return hmac.compare_digest(given.strip().encode(errors="replace"), token.encode())
 
 
 def _unknown() -> web.Response:

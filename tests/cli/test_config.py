@@ -343,18 +343,3 @@ def test_reading_settings_loads_neither_a_server_nor_a_terminal_library() -> Non
     )
 
     assert found.stdout == "\n"
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("SIDECAR_GATEWAY__VALIDATE", "warn"),
-    ],
-)
-def test_a_setting_that_would_have_no_effect_is_refused_rather_than_ignored(
-    name: str, value: str
-) -> None:
-    result = CliRunner().invoke(app, ["check"], env={name: value})
-    assert result.exit_code == 2
-    assert "not in this version" in result.output
-    assert name in result.output

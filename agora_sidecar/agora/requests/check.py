@@ -118,14 +118,15 @@ def _required(found: Property) -> str:
 
 
 def _misspelt(value: Mapping[str, Any], known: Mapping[str, Property]) -> Iterator[tuple[str, str]]:
-    folded = {_folded(name): found.name for name, found in known.items()}
+    right_of = {folded(name): found.name for name, found in known.items()}
     for name in value:
-        right = None if name in known else folded.get(_folded(name))
+        right = None if name in known else right_of.get(folded(name))
         if right is not None and right not in value:
             yield name, right
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """A key without its case and underscores: what a mistaken one has in common with the right."""
     return name.lower().replace("_", "")
 
 

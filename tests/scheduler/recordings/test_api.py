@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from agora_sidecar.store import StoreError
 from scheduler.recordings.api import MAX_BODY, recordings_application
+from scheduler.recordings.door import Door
 from scheduler.recordings.ledger import Change
 from scheduler.recordings.registry import Registry
 from scheduler.recordings.session import Source, close
@@ -33,7 +34,8 @@ def ledger() -> MemoryLedger:
 def application(ledger: MemoryLedger, **known: Any) -> web.Application:
     clock = FakeClock(NOW)
     registry = Registry(ledger=ledger, timings=Timings(), clock=clock)
-    return recordings_application(registry=registry, app_ids=["app"], clock=clock, **known)
+    door = Door(**known)
+    return recordings_application(registry=registry, app_ids=["app"], clock=clock, door=door)
 
 
 @pytest.fixture
