@@ -34,6 +34,7 @@ class Order(msgspec.Struct):
     count: int
     rate: float
     connections: int
+    patience: float = LAST_ANSWER
 
 
 class Connection(asyncio.Protocol):
@@ -68,7 +69,10 @@ class Connection(asyncio.Protocol):
             self._buffer = b""
             number, self.number = self.number, None
             self._client.answered(number, status=int(head.split(b" ", 2)[1]), body=body)
-            self._client.free(self)
+            if b"connection: close" in head.lower():
+                self.close()  # another one is opened for the next request
+            else:
+                self._client.free(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Whatever was under way has no answer."""
@@ -107,7 +111,7 @@ class Client:
             self._due.append(number)
             self._pump()
         with suppress(TimeoutError):
-            async with asyncio.timeout(LAST_ANSWER):
+            async with asyncio.timeout(self._order.patience):
                 while len(self.rows) < len(self._requests):
                     await asyncio.sleep(0.05)
                     self._pump()

@@ -41,6 +41,7 @@ class Plan:
     seconds: float
     processes: int = 2
     connections: int = 4000
+    patience: float = LAST_ANSWER
 
     @property
     def count(self) -> int:
@@ -78,6 +79,7 @@ class OpenLoop:
                 count=count,
                 rate=plan.rate,
                 connections=max(1, plan.connections // plan.processes),
+                patience=plan.patience,
             )
             _tell(client, msgspec.json.encode(order))
         async with asyncio.timeout(PATIENCE + plan.count / 5000):
@@ -95,7 +97,7 @@ class OpenLoop:
         """
         for client in self._clients:
             _tell(client, str(self.start).encode())
-        async with asyncio.timeout(self._plan.seconds + LAST_ANSWER + PATIENCE):
+        async with asyncio.timeout(self._plan.seconds + self._plan.patience + PATIENCE):
             reports = await asyncio.gather(*(client.communicate() for client in self._clients))
         rows = [row for out, _ in reports for row in msgspec.json.decode(out)]
         return [Answer(*row) for row in rows]

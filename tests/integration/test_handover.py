@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,9 @@ import pytest
 
 from agora_sidecar.agora.signatures import sign
 from agora_sidecar.cli.demo.stage import free_ports
+from tests.bench.load import Answer, OpenLoop, Plan
+from tests.bench.notices import SECRET as BENCH_SECRET
+from tests.bench.notices import notice_id
 from tests.integration.processes import SECRET, Store, configuration, until
 from tests.integration.test_receiver_process import ALWAYS, ids, notice, servers
 
@@ -30,6 +33,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 RATE = 1000.0
 """Requests a second that the clients try to keep up; what a handover delays is sent after it."""
 CLIENTS = 16
+PORTION = 10.0
+"""Seconds of load at that rate, after which all answers are waited for."""
 PATIENCE = 20.0
 
 SHIM = """
@@ -125,6 +130,10 @@ class Traffic:
     numbers: list[int] = field(default_factory=list)
     slowest: float = 0.0
 
+    @property
+    def names(self) -> list[str]:
+        return [f"n-{number}" for number in self.numbers]
+
     async def client(self, *, keep_alive: bool) -> None:
         loop = asyncio.get_running_loop()
         at = loop.time()
@@ -216,13 +225,18 @@ async def more(seen: Traffic, count: int) -> None:
     await until(lambda: len(seen.numbers) > enough)
 
 
-async def everything_is_stored_once(store: Store, seen: Traffic) -> None:
+async def everything_is_stored_once(store: Store, sent: Iterable[str]) -> None:
+    expected = Counter(name.encode() for name in sent)
+
     async def all_there() -> bool:
-        return len(await ids(store)) >= len(seen.numbers)
+        return await length(store) >= expected.total()
 
     await until(all_there)
-    found = Counter(await ids(store))
-    assert found == Counter(f"n-{number}".encode() for number in seen.numbers)
+    assert Counter(await ids(store)) == expected
+
+
+async def length(store: Store) -> int:
+    return int(await store.do("XLEN", "{ncs}:events"))
 
 
 async def prove(manager: Manager, store: Store, times: int) -> None:
@@ -239,7 +253,7 @@ async def prove(manager: Manager, store: Store, times: int) -> None:
         f" slowest {seen.slowest:.2f} s, {dict(seen.answers)}"
     )
     assert set(seen.answers) <= {"200 stored", "200 spooled"}, manager.log[-3000:]
-    await everything_is_stored_once(store, seen)
+    await everything_is_stored_once(store, seen.names)
     await manager.stop(receiver)
     assert "Traceback" not in manager.log
     assert manager.count("STOPPING=1") == times + 1
@@ -250,10 +264,65 @@ async def test_a_restart_refuses_and_loses_nobody(manager: Manager, store: Store
     await prove(manager, store, 3)
 
 
+class Crowd:
+    """An open loop of a thousand requests a second, in portions, until it is told to end.
+
+    What is due while nobody accepts is sent all the same, and waits at the socket. Each portion is
+    waited for: on a machine that is too slow for the rate the pauses between them grow.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.over = False
+        self.answers: list[Answer] = []
+        self.sent: list[str] = []
+
+    async def run(self) -> None:
+        while not self.over:
+            plan = Plan(
+                run=f"{os.getpid():07x}{len(self.sent):07x}",
+                rate=RATE,
+                seconds=PORTION,
+                connections=800,
+                patience=120.0,
+            )
+            load = OpenLoop(plan, port=self._port)
+            try:
+                await load.prepare()
+                self.answers += await load.run()
+            finally:
+                await load.end()
+            self.sent += [notice_id(plan.run, number) for number in range(plan.count)]
+
+
 @pytest.mark.slow
-async def test_ten_handovers_refuse_and_lose_nobody(manager: Manager, store: Store) -> None:
+@pytest.mark.timeout(400)
+async def test_ten_handovers_at_a_thousand_events_a_second_refuse_and_lose_nobody(
+    manager: Manager, store: Store
+) -> None:
     manager.configure(store.url)
-    await prove(manager, store, 10)
+    config = manager.folder / "c.toml"
+    text = config.read_text().replace(f'"{SECRET}"', f'"{BENCH_SECRET}"')
+    config.write_text(text.replace('ack_deadline = "2s"', 'ack_deadline = "8s"'))
+    receiver = await manager.start()
+    crowd = Crowd(manager.port)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(crowd.run())
+        for number in range(10):
+            await asyncio.sleep(0.5)
+            receiver = await hand_over(manager, receiver, overlapping=number % 3 == 2)
+        crowd.over = True
+    took = sorted(answer.took for answer in crowd.answers)
+    print(  # noqa: T201 - shown with -s
+        f"{len(took)} requests at {RATE:g}/s, 10 handovers, half within {took[len(took) // 2]:.0f} ms,"
+        f" slowest {took[-1]:.0f} ms, {Counter(answer.outcome for answer in crowd.answers)}"
+    )
+    statuses = Counter(answer.status for answer in crowd.answers)
+    assert statuses == {200: len(crowd.sent)}, manager.log[-3000:]
+    assert {answer.outcome for answer in crowd.answers} <= {"stored", "spooled"}
+    await everything_is_stored_once(store, crowd.sent)
+    await manager.stop(receiver)
+    assert "Traceback" not in manager.log
 
 
 @pytest.mark.slow
@@ -268,7 +337,7 @@ async def test_workers_accept_from_the_socket_that_was_handed_over(
             receiver = await hand_over(manager, receiver, overlapping=False)
         await more(seen, 500)
     assert set(seen.answers) <= {"200 stored", "200 spooled"}, manager.log[-3000:]
-    await everything_is_stored_once(store, seen)
+    await everything_is_stored_once(store, seen.names)
     await manager.stop(receiver)
 
 
