@@ -1,6 +1,7 @@
 """The composition root: one emulated account, listening and calling back."""
 
 import asyncio
+import logging
 
 from aiohttp import web
 
@@ -22,6 +23,9 @@ from agora_sidecar.emulator.service import Service
 from agora_sidecar.emulator.studio.studio import Studio
 from agora_sidecar.process.clock import Clock, SystemClock
 
+QUIET = logging.getLogger("agora_sidecar.emulator.http")
+"""aiohttp's word on requests that are no HTTP: a traceback for somebody else's mistake."""
+QUIET.disabled = True
 MAX_BODY = 1024 * 1024
 """Bytes of a request's body."""
 CLOSING = 1.0
@@ -58,7 +62,9 @@ class Emulator:
         )
         self._clockwork = Clockwork(self._studio, pace=self._pace, tell=self._callbacks.send)
         self.backstage = Backstage(self._studio, pace=self._pace, tell=self._callbacks.send)
-        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=CLOSING)
+        self._runner = web.AppRunner(
+            self._application(), access_log=None, logger=QUIET, shutdown_timeout=CLOSING
+        )
         self._rotation: asyncio.Task[None] | None = None
 
     @property

@@ -106,3 +106,16 @@ async def test_updates_that_overlap_are_counted(laboratory: Laboratory) -> None:
     ]
     assert [status for status, _ in await asyncio.gather(*jobs)] == [200, 200]
     assert laboratory.emulator.journal.overlapping == 1
+
+
+async def test_what_is_no_http_is_refused_without_a_traceback(
+    laboratory: Laboratory, capfd: pytest.CaptureFixture[str]
+) -> None:
+    host, _, port = laboratory.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX-Odd: \x00\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+
+    assert answer.startswith(b"HTTP/1.0 400")
+    assert "Traceback" not in "".join(capfd.readouterr())
