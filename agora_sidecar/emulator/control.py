@@ -12,6 +12,8 @@ from agora_sidecar.emulator.backstage import Backstage, CannotError
 from agora_sidecar.emulator.faults import FaultError, Faults, changed, shown
 from agora_sidecar.emulator.gate import answer
 from agora_sidecar.emulator.journal import Journal
+from agora_sidecar.emulator.orders import MAX_REASON
+from agora_sidecar.emulator.script import ENDPOINTS, Line, Script
 
 
 class Switchboard:
@@ -42,6 +44,7 @@ class Control:
         switchboard: Switchboard,
         journal: Journal,
         asked: Asked,
+        script: Script,
         backstage: Backstage,
         rotate: Callable[[], Awaitable[tuple[str, ...]]],
         check: Callable[[], Awaitable[dict[int, int | None]]],
@@ -50,6 +53,7 @@ class Control:
         self._switchboard = switchboard
         self._journal = journal
         self._asked = asked
+        self._script = script
         self._backstage = backstage
         self._rotate = rotate
         self._check = check
@@ -67,6 +71,8 @@ class Control:
             web.post("/emulator/recordings/{sid}/failover", self.lose_worker),
             web.post("/emulator/recordings/{sid}/death", self.kill),
             web.post("/emulator/events", self.say),
+            web.post("/emulator/script", self.add_line),
+            web.delete("/emulator/script", self.clear_script),
             web.post("/emulator/rotate", self.rotate),
             web.post("/emulator/check", self.check),
             web.post("/emulator/publisher", self.set_publisher),
@@ -133,6 +139,23 @@ class Control:
             raise _unusable(f'{error}; give {{"eventType": 60, "sid": "…"}}') from None
         _can(lambda: self._backstage.say(event.event_type, sid=event.sid, details=event.details))
         return answer({"eventType": event.event_type})
+
+    async def add_line(self, request: web.Request) -> web.Response:
+        """An answer word for word: `{"endpoint": "query", "status": 503, "body": "<html>"}`."""
+        wish = await _read_object(request)
+        try:
+            line = msgspec.convert(wish, Line)
+        except msgspec.ValidationError as error:
+            raise _unusable(f"{error}"[:MAX_REASON]) from None
+        if line.endpoint not in ENDPOINTS:
+            raise _unusable(f"endpoint: not one of {', '.join(ENDPOINTS)}")
+        self._script.add(line)
+        return answer({"endpoint": line.endpoint, "times": line.times})
+
+    async def clear_script(self, _: web.Request) -> web.Response:
+        """Nothing is answered word for word any more."""
+        self._script.clear()
+        return answer({})
 
     async def rotate(self, _: web.Request) -> web.Response:
         """Move on to the next source addresses."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from agora_sidecar.emulator.script import ENDPOINTS
 from agora_sidecar.emulator.studio.catalogue import NAMES as NAMES_OF_EVENTS
 from agora_sidecar.emulator.studio.deaths import DEATHS
 from agora_sidecar.emulator.studio.transcoder import EVENTS
@@ -218,6 +219,14 @@ EVENT = _object(
     details={"type": "object"},
 )
 DEATH = _object("death", death={"enum": sorted(DEATHS)})
+LINE = _object(
+    "endpoint",
+    endpoint={"enum": list(ENDPOINTS)},
+    status={"type": "integer", "minimum": 200, "maximum": 599},
+    body=STRING,
+    contentType={"type": "string", "pattern": "^[a-z]+/[a-z.+-]+$"},
+    times={"type": "integer", "minimum": 1, "maximum": 1_000_000},
+)
 PUBLISHER = _object("cname present", cname=STRING, present=BOOLEAN)
 
 CONTROL_PATHS: dict[str, Schema] = {
@@ -240,6 +249,10 @@ CONTROL_PATHS: dict[str, Schema] = {
         "post": _control("kill", "It dies", body=DEATH, parameters=(SID,))
     },
     "/emulator/events": {"post": _control("say", "An event is told", body=EVENT)},
+    "/emulator/script": {
+        "post": _control("addLine", "The next answers word for word", body=LINE),
+        "delete": _control("clearScript", "Nothing is answered word for word any more"),
+    },
     "/emulator/rotate": {"post": _control("rotate", "The next source addresses")},
     "/emulator/check": {"post": _control("check", "The console's check of a callback URL")},
     "/emulator/publisher": {

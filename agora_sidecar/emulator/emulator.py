@@ -18,6 +18,7 @@ from agora_sidecar.emulator.journal import Journal
 from agora_sidecar.emulator.openapi import document
 from agora_sidecar.emulator.options import CannotListenError, EmulatorOptions
 from agora_sidecar.emulator.pace import Pace
+from agora_sidecar.emulator.script import Script
 from agora_sidecar.emulator.senders import Destination, Senders
 from agora_sidecar.emulator.service import Service
 from agora_sidecar.emulator.studio.studio import Studio
@@ -42,6 +43,7 @@ class Emulator:
         self.options = options
         self.journal = Journal()
         self.asked = Asked()
+        self.script = Script()
         self._switchboard = Switchboard(options.faults)
         self._pace = Pace(clock or SystemClock(), options.speed)
         self._pool = AddressPool(options.sources, published=options.published)
@@ -146,6 +148,7 @@ class Emulator:
             seed=options.seed,
             pace=self._pace,
             asked=self.asked,
+            script=self.script,
             faults=self._switchboard.current,
         )
         account = Account(
@@ -166,6 +169,7 @@ class Emulator:
             switchboard=self._switchboard,
             journal=self.journal,
             asked=self.asked,
+            script=self.script,
             backstage=self.backstage,
             rotate=self.rotate_addresses,
             check=self._callbacks.check,

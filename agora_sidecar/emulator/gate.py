@@ -16,6 +16,7 @@ from agora_sidecar.emulator.asked import Asked
 from agora_sidecar.emulator.fates import decide_call
 from agora_sidecar.emulator.faults import Faults, dice
 from agora_sidecar.emulator.pace import Pace
+from agora_sidecar.emulator.script import Script
 
 CONTROL = "/emulator/"
 """Paths that are ours and not the vendor's: no credentials, no rate, no faults."""
@@ -53,6 +54,7 @@ class Gate:
         seed: int,
         pace: Pace,
         asked: Asked,
+        script: Script,
         faults: Callable[[], Faults],
     ) -> None:
         self._credentials = credentials.encode()
@@ -60,6 +62,7 @@ class Gate:
         self._seed = seed
         self._pace = pace
         self._asked = asked
+        self._script = script
         self._faults = faults
         self._calls = 0
         self._rolled = 0
@@ -143,6 +146,8 @@ class Gate:
         incomplete = fate.incomplete and endpoint in answers.MAY_BE_INCOMPLETE
         if incomplete and not fate.done:
             raise answers.incomplete()
+        if line := self._script.take(endpoint):
+            return web.Response(text=line.body, status=line.status, content_type=line.content_type)
         response = await handler(request)
         if incomplete:
             raise answers.incomplete()

@@ -1,12 +1,14 @@
 """Calls that go wrong on the way, on demand."""
 
 import asyncio
+from typing import Any
 
 import aiohttp
 import pytest
 
 from agora_sidecar.emulator.faults import Faults
-from tests.emulator.laboratory import ACQUIRE, CNAME, UID, Build, Laboratory, start_path
+from agora_sidecar.emulator.script import MAX_LINES, Line, Script
+from tests.emulator.laboratory import ACQUIRE, CNAME, UID, Build, Laboratory, basic, start_path
 
 BODY = {"cname": CNAME, "uid": UID, "clientRequest": {}}
 INCOMPLETE = (206, {"code": 65, "reason": "request not completed"})
@@ -119,3 +121,53 @@ async def test_what_is_no_http_is_refused_without_a_traceback(
 
     assert answer.startswith(b"HTTP/1.0 400")
     assert "Traceback" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "text"),
+    [
+        ({"status": 400, "body": '{"code":405,"reason":"no_active_status"}'}, 400, "no_active"),
+        ({"status": 502, "body": "<html>", "contentType": "text/html"}, 502, "<html>"),
+        ({"status": 200, "body": '{"resourceId":'}, 200, '{"resourceId":'),
+        ({}, 200, ""),
+    ],
+)
+async def test_an_answer_is_given_word_for_word_so_many_times(
+    laboratory: Laboratory, line: dict[str, Any], status: int, text: str
+) -> None:
+    wish = {"endpoint": "acquire", "times": 2, **line}
+    assert (await laboratory.call("POST", "/emulator/script", wish, auth=None))[0] == 200
+
+    for _ in range(2):
+        async with laboratory.session.post(
+            laboratory.url + ACQUIRE,
+            json=BODY,
+            headers={"Authorization": basic("emulator-customer", "emulator-customer-secret")},
+        ) as response:
+            assert response.status == status
+            assert text in await response.text()
+    assert laboratory.emulator.journal.calls["acquire"] == 0
+    assert await laboratory.acquire()
+
+
+async def test_a_script_can_be_forgotten_and_must_be_readable(laboratory: Laboratory) -> None:
+    path = "/emulator/script"
+    assert (await laboratory.call("POST", path, {"endpoint": "acquire"}))[0] == 200
+    assert (await laboratory.call("DELETE", path))[0] == 200
+    assert await laboratory.acquire()
+
+    for wrong in ({}, {"endpoint": "nowhere"}, {"endpoint": "start", "status": 99}):
+        status, body = await laboratory.call("POST", path, wrong)
+        assert status == 400
+        assert body["error"]
+
+
+def test_only_so_many_lines_wait() -> None:
+    script = Script()
+    for n in range(MAX_LINES + 1):
+        script.add(Line(endpoint="start", body=str(n)))
+
+    first = script.take("start")
+    assert first is not None
+    assert first.body == "1"
+    assert script.take("query") is None

@@ -24,6 +24,6 @@ def test_every_death_is_named() -> None:
 
 def test_every_own_path_is_named() -> None:
     paths = {path for path in document()["paths"] if path.startswith("/emulator/")}
-    named = set(re.findall(r"(?:GET|POST) (/emulator/[^`?\s]+)", TEXT))
+    named = set(re.findall(r"(?:GET|POST|DELETE) (/emulator/[^`?\s]+)", TEXT))
 
     assert named == paths

@@ -21,7 +21,7 @@ CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,"
     "response_schema_conformance,ignored_auth"
 )
-VENDOR, CONTROL, ALL = "^/v", "^/emulator/(?!faults)", "^/(v|emulator/(?!faults))"
+VENDOR, CONTROL, ALL = "^/v", "^/emulator/(?!faults|script)", "^/(v|emulator/(?!faults|script))"
 
 
 @pytest.fixture
