@@ -25,6 +25,7 @@ from scheduler.recordings.timings import Timings
 from tests.fakes.agora_client import FakeAgoraClient, no_worker
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_ledger import FakeLease, MemoryLedger
+from tests.fakes.memory_store import MemoryStore
 from tests.scheduler.recordings.evidence_samples import NOW, SID, event, session
 
 TIMINGS = Timings(jitter=0.0)
@@ -39,8 +40,7 @@ class World:
     ) -> None:
         self.clock = FakeClock(NOW)
         self.vendor = FakeAgoraClient()
-        self.ledger = MemoryLedger()
-        self.ledger.clock_for_test = self.clock.monotonic
+        self.ledger = MemoryLedger(MemoryStore(now=self.clock.now))
         self.audit = folder / "stops.jsonl"
         self.kept = Kept(folder / "kept", ledger=self.ledger, keep=1e9, clock=self.clock)
         self.registry = CollectorRegistry()
