@@ -77,8 +77,10 @@ class Mailbox:
         found = []
         for path in self._waiting():
             request = _read(path)
-            with suppress(OSError):
+            try:
                 path.unlink()
+            except OSError:  # one that cannot be taken away would be carried out for ever
+                request = None
             if request is None or not 0 <= now - request.at <= STALE:
                 log.warning("allowlist.request_dropped", path=str(path))
                 continue

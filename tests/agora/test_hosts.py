@@ -402,3 +402,10 @@ def test_every_host_is_always_in_the_order_exactly_once(moves: list[tuple[int, f
         assert left == (None if urls[number] == asked[0] else asked[0])
         assert hosts.order(now)[0] == urls[number]
     assert hosts.order(now + HOME_AFTER + 1) == tuple(urls)
+
+
+def test_a_host_whose_word_is_known_is_asked_last() -> None:
+    hosts = Hosts(["https://one.example", "https://two.example", "https://three.example"])
+    urls = hosts.order(100.0, avoid="one.example")
+    assert urls == ("https://two.example", "https://three.example", "https://one.example")
+    assert hosts.order(100.0, avoid="nobody.example") == hosts.order(100.0)

@@ -48,6 +48,14 @@ def test_junk_is_dropped_and_hides_no_request(
     assert list((tmp_path / "requests").iterdir()) == []
 
 
+def test_what_cannot_be_taken_away_is_not_carried_out_again_and_again(
+    mailbox: Mailbox, tmp_path: Path
+) -> None:
+    (tmp_path / "requests" / "folder.json").mkdir(parents=True)
+    mailbox.post(Request("poll", 1.0))
+    assert len(list(mailbox.requests(now=1.0))) == 1
+
+
 def test_what_was_withdrawn_is_not_carried_out(mailbox: Mailbox) -> None:
     name = mailbox.post(Request("poll", 1.0))
     mailbox.withdraw(name)
