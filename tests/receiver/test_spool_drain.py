@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from agora_sidecar.process.health import Health
 from agora_sidecar.process.serving import end
 from agora_sidecar.store import Durability, StoreError
-from agora_sidecar.stream import Append
+from agora_sidecar.stream import Append, Outcome
 from receiver.inbox import Inbox
 from receiver.metrics import ReceiverMetrics
 from receiver.safety import Safety
@@ -115,6 +115,26 @@ async def test_one_row_that_is_refused_does_not_hold_the_others_up(world: World)
     world.store.refuses = None
     await world.drained()
     assert world.store.known == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("busy", [True, False])
+async def test_live_traffic_has_half_of_the_stores_time(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, busy: bool
+) -> None:
+    take = world.store.append_once
+
+    async def slow(batch: Sequence[Append]) -> list[Outcome]:
+        world.clock.advance(0.3)
+        return await take(batch)
+
+    monkeypatch.setattr(world.store, "append_once", slow)
+    world.is_busy = busy
+    await world.put(*(f"n{number}" for number in range(2 * BATCH)))
+    running = asyncio.create_task(world.drain.run())
+    await eventually(world, lambda: len(world.store.known) == 2 * BATCH)
+    await end([running])
+    pauses = [pause for pause in world.clock.slept if pause % 0.5 == pytest.approx(0.3)]
+    assert bool(pauses) is busy
 
 
 async def test_what_the_store_may_forget_stays_as_a_copy_for_a_while(

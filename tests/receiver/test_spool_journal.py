@@ -47,6 +47,14 @@ def test_what_was_put_comes_back_in_order_byte_for_byte(journal: Journal) -> Non
     assert [row.id for row in journal.waiting(after=rows[0].id, count=10)] == [rows[1].id]
 
 
+def test_each_commit_is_forced_to_disk(journal: Journal) -> None:
+    """A power cut cannot be tried here: this is what SQLite documents to survive one."""
+    db = journal._db
+    assert db is not None
+    assert db.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL: an fsync for each commit
+    assert db.execute("PRAGMA journal_mode").fetchone() == (b"wal",)
+
+
 def test_a_retry_of_a_notice_makes_no_second_row(journal: Journal) -> None:
     journal.put([(item("a"), 5)])
     journal.put([(item("a", data=b"retry"), 9), (item("b"), 9)])
