@@ -45,7 +45,7 @@ class RecordingMetrics:
         )
         self.hints = counter(
             "agora_sidecar_recording_hints_total",
-            "Reasons to ask earlier than silence would: error, gap, gap_damped, idle, operator.",
+            "Reasons to ask earlier than silence would: error, gap, gap_damped, idle.",
             ["kind"],
         )
         self.gaps = counter(
