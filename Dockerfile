@@ -6,7 +6,7 @@ FROM python:3.13-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 COPY deploy/requirements.lock deploy/aws.lock deploy/build.lock deploy/
-# WITH_AWS=1 adds boto3 for a scheduler that keeps a prefix list or a security group: 30 MiB more
+# WITH_AWS=1 adds boto3 for a scheduler that keeps a prefix list or a security group: 40 MiB more
 ARG WITH_AWS=0
 # wheels alone, by their hashes: nothing is compiled and nothing unknown is run
 RUN if [ "$WITH_AWS" = 1 ]; then mv deploy/aws.lock deploy/requirements.lock; fi \

@@ -71,6 +71,7 @@ class TestSecurityGroup(TargetContract):
         self.strict.calls_left = None
 
 
+@pytest.mark.slow
 class TestSecurityGroupWithoutRoom(TestSecurityGroup):
     """Two of four rules of IPv4 are those of others."""
 
