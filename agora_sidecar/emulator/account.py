@@ -117,7 +117,7 @@ class Account:
         order = read(body, UpdateBody)
         recorder = self._find_running(path, order, now)
         plan, wish = recorder.plan, order.client_request
-        check_update(wish, mode=plan.mode, pushes=bool(plan.outputs))
+        check_update(wish, mode=plan.mode, tracks=plan.tracks, pushes=bool(plan.outputs))
         task, told = recorder.task, list[Told]()
         if wish.stream_subscribe is not None:
             recorder.wishes["streamSubscribe"] = msgspec.to_builtins(wish.stream_subscribe)

@@ -112,7 +112,9 @@ def push(request: StartRequest) -> PushParam | None:
     return _service(request, PUSH_SERVICE, PushParam)
 
 
-def check_update(request: UpdateRequest, *, mode: str, pushes: bool) -> None:
+def check_update(
+    request: UpdateRequest, *, mode: str, tracks: tuple[str, ...], pushes: bool
+) -> None:
     """The rules of `update`: what the mode, and what was started, forbid.
 
     Raises:
@@ -125,7 +127,7 @@ def check_update(request: UpdateRequest, *, mode: str, pushes: bool) -> None:
     if request.rtmp_publish_config is not None and not pushes:
         raise bad_parameter("rtmpPublishConfig: this recording does not push to a CDN")
     if request.stream_subscribe is not None:
-        _refuse(_subscription(request.stream_subscribe))
+        _refuse(_subscription(request.stream_subscribe, tracks))
 
 
 def prefix(request: StartRequest) -> str:
@@ -199,8 +201,12 @@ def _lists(config: RecordingConfig) -> str:
     return ""
 
 
-def _subscription(wish: StreamSubscribe) -> str:
+def _subscription(wish: StreamSubscribe, tracks: tuple[str, ...]) -> str:
     audio, video = wish.audio_uid_list, wish.video_uid_list
+    if audio is not None and "audio" not in tracks:
+        return "audioUidList cannot be set with streamTypes 1"
+    if video is not None and "video" not in tracks:
+        return "videoUidList cannot be set with streamTypes 0"
     both_audio = audio is not None and (
         audio.subscribe_audio_uids is not None
         and _first(audio.un_subscribe_audio_uids, audio.unsubscribe_audio_uids) is not None

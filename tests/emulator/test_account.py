@@ -259,3 +259,15 @@ def test_unknown_fields_pass() -> None:
     resource_id = vendor.acquire(tomorrow=[1])
 
     assert vendor.start(resource_id, tomorrow={"x": 1}, recordingConfig={"tomorrow": 1})
+
+
+@pytest.mark.parametrize(("types", "named"), [(0, "videoUidList"), (1, "audioUidList")])
+def test_an_update_subscribes_only_to_what_the_start_did(types: int, named: str) -> None:
+    running = Vendor().record(recordingConfig={"streamTypes": types})
+    other = "audioUidList" if named == "videoUidList" else "videoUidList"
+
+    refused = refusal_of(lambda: running.update(streamSubscribe={named: {}}))
+
+    assert code(refused) == (400, 2)
+    assert named in refused.body["reason"]
+    assert running.update(streamSubscribe={other: {}})
