@@ -10,6 +10,7 @@ import msgspec
 from agora_sidecar.agora import calls, fields
 from agora_sidecar.agora.calls import Call
 from agora_sidecar.agora.requests import spelled
+from scheduler.recordings import start_facts
 from scheduler.recordings.gateway_ties import Tie
 from scheduler.recordings.registration import Registration
 
@@ -99,8 +100,8 @@ def facts(
     )
     if not (cname and uid and ID.fullmatch(sid)):
         return None
-    config = fields.mapping(incoming.client_request.get("recordingConfig"))
-    idle = fields.number(config.get("maxIdleTime")) if incoming.name == calls.START else None
+    started = incoming.client_request if incoming.name == calls.START else {}
+    idle = fields.number(fields.mapping(started.get("recordingConfig")).get("maxIdleTime"))
     return Registration(
         sid=sid,
         app_id=incoming.app_id,
@@ -113,4 +114,7 @@ def facts(
         max_duration=None,
         resource_expired_hour=None if tie is None else tie.hours,
         max_idle_time=None if idle is None else float(idle),
+        max_recording_hour=start_facts.max_recording_hour(started),
+        file_name_prefix=start_facts.file_name_prefix(started),
+        av_file_type=start_facts.av_file_type(started),
     )

@@ -401,7 +401,12 @@ async def test_what_was_not_seen_here_is_for_the_vendor_to_judge(house: House) -
 
 
 async def test_a_start_makes_the_recording_known(house: House) -> None:
-    request = {**LEAST_START, "recordingConfig": {"channelType": 1, "maxIdleTime": 300}}
+    request = {
+        **LEAST_START,
+        "recordingConfig": {"channelType": 1, "maxIdleTime": 300},
+        "recordingFileConfig": {"avFileType": ["hls", "mp4"]},
+        "storageConfig": {**LEAST_START["storageConfig"], "fileNamePrefix": ["dir"]},
+    }
     await house.started(request, acquire={"resourceExpiredHour": 24})
     session = await house.ledger.load(SID)
     assert session is not None and session.registered
@@ -413,6 +418,7 @@ async def test_a_start_makes_the_recording_known(house: House) -> None:
         "app",
     )
     assert (session.resource_expired_hour, session.max_idle_time) == (24, 300)
+    assert (session.file_name_prefix, session.av_file_type) == (("dir",), ("hls", "mp4"))
     assert session.stop_wanted == ""
 
 
