@@ -64,7 +64,9 @@ class Asker:
             told = self._of_error(error, session, source=Source.QUERY)
         self._metrics.queries.labels(reason, told.reading.value).inc()
         working = session.state is State.RECORDING and not session.stop_wanted
-        turned = told.reading is Reading.NOT_FOUND and working and session.missing_since is None
+        # what was doubted before, perhaps by another leader, belongs to the same wave
+        fresh = session.missing_since is None or session.doubted
+        turned = told.reading is Reading.NOT_FOUND and working and fresh
         self._wave.note(session.sid, at=told.at, turned=turned)
         return told
 

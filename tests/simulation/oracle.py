@@ -116,7 +116,7 @@ class Bounds:
     def __init__(self, chronicle: Chronicle, timings: Timings) -> None:
         self._timings = timings
         self._trouble = list(self._troubles(chronicle))
-        self._waves = [at for at, _, words in chronicle.logs if "not_found_wave" in words]
+        self._waves = self._disbelief(chronicle)
         self._arrivals: dict[str, list[tuple[float, int]]] = defaultdict(list)
         self._abnormal: dict[str, list[float]] = defaultdict(list)
         for call in chronicle.calls:
@@ -139,7 +139,7 @@ class Bounds:
         for at in chain.from_iterable(exits):
             until = max(until, at + timings.upload_wait + SLACK)
         until = self._extended(known, ended, until, again=timings.ask_again[-1])
-        doubted = any(ended <= at <= until for at in self._waves)
+        doubted = any(begin <= until and end >= ended for begin, end in self._waves)
         return until + (timings.wave_patience if doubted else 0.0)
 
     def of_stop(self, known: Known) -> float:
@@ -156,6 +156,16 @@ class Bounds:
             if begin <= until and over >= since:
                 until += over - max(begin, since)
         return until
+
+    def _disbelief(self, chronicle: Chronicle) -> list[tuple[float, float]]:
+        """From when until when 404s were believed more slowly: what turned then stays doubted."""
+        found: list[tuple[float, float]] = []
+        for at, _, words in chronicle.logs:
+            if "not_found_wave" in words and "on=True" in words:
+                found.append((at, at + self._timings.wave_patience))
+            elif "not_found_wave" in words and found:
+                found[-1] = (found[-1][0], at)
+        return found
 
     def _troubles(self, chronicle: Chronicle) -> Iterator[tuple[float, float, bool]]:
         """From when until when, and whether we tried in vain meanwhile."""

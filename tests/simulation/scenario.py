@@ -33,7 +33,7 @@ KINDS: dict[str, Kind] = {
     # the vendor's API, on every host: what it answers to whatever is asked
     # as long as a fail-over may take: alone, each is to be borne by every recording
     "vendor finds no task": Kind("vendor", (20, 85), 3, rest=130),
-    "vendor finds no task for long": Kind("vendor", (120, 600), 0, rest=130),
+    "vendor finds no task for long": Kind("vendor", (120, 600), 2, rest=130),
     "vendor fails": Kind("vendor", (30, 400), 3),
     "vendor answers too late": Kind("vendor", (30, 200)),
     "vendor does not complete": Kind("vendor", (30, 200)),

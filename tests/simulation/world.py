@@ -20,6 +20,7 @@ from tests.simulation.scheduler import Scheduler
 from tests.simulation.vendor import Vendor
 from tests.simulation.weather import Weather
 
+WAVE = "recording.not_found_wave"
 FINDING = "io.agora.sidecar.recording."
 HORIZON = 4 * 3600.0
 """Seconds after which whatever is not settled never will be."""
@@ -148,7 +149,7 @@ class World:
         )
 
     def _log(self, _: Any, method: str, event: MutableMapping[str, Any]) -> Any:
-        if method in {"warning", "error", "exception"}:
+        if method in {"warning", "error", "exception"} or event.get("event") == WAVE:
             words = " ".join(f"{key}={value}" for key, value in event.items())
             sid = str(event.get("sid", ""))
             self.chronicle.logs.append((self._clock.monotonic(), sid, words[:300]))

@@ -435,6 +435,20 @@ async def test_when_many_turn_404_at_once_none_is_believed_for_long(world: World
     assert len(world.ledger.told) == 6
 
 
+async def test_a_wave_that_a_leader_before_us_noticed_goes_on(world: World) -> None:
+    doubted = {"missing_since": NOW - 50, "missing_at": NOW - 20, "doubted": True}
+    for number in range(6):
+        await world.track(recording(f"before{number}", **doubted, asked_at=NOW - 20, attempts=4))
+    await world.track(recording(hint_at=NOW + 15, hint="gap"))
+
+    await world.live(200)
+    assert world.closed() == []
+    assert (await world.known()).doubted
+
+    await world.live(900)
+    assert len(world.closed()) == 1
+
+
 async def test_one_recordings_failure_does_not_stop_the_others(world: World) -> None:
     await world.track(session(sid="broken"))
     world.ledger.unreadable_for_test.add("broken")
