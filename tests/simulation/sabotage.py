@@ -25,7 +25,10 @@ def _any_404() -> Any:
         told = real(error, **known)
         return replace(told, reading=Reading.NOT_FOUND) if error.status == 404 else told
 
-    return patch.object(evidence, "of_error", of_error)
+    stack = ExitStack()
+    stack.enter_context(patch.object(evidence, "of_error", of_error))
+    stack.enter_context(_no_wave())  # it would help
+    return stack
 
 
 def _no_wave() -> Any:
@@ -107,15 +110,15 @@ def _too_many_calls() -> Any:
 
 
 DAMAGE: dict[str, tuple[Callable[[], Any], str, int]] = {
-    "the first 404 is believed": (_first_404, "wrong ends", 1),
-    "any 404 is believed": (_any_404, "wrong ends", 7),
-    "a wave of 404s is believed": (_no_wave, "wrong ends", 3),
+    "the first 404 is believed": (_first_404, "wrong ends", 4),
+    "any 404 is believed": (_any_404, "wrong ends", 2),
+    "a wave of 404s is believed": (_no_wave, "wrong ends", 28),
     "what is not found is stopped": (_stops_on_a_404, "wrong stops", 0),
     "what is silent is stopped": (_stop_when_silent, "wrong stops", 0),
     "what was told is forgotten": (_told_and_forgotten, "doubled", 0),
     "everybody leads": (_everybody_leads, "at once", 1),
     "what is ending is never looked at again": (_never_again, "unsettled", 0),
-    "the budget is ignored": (_too_many_calls, "over budget", 2),
+    "the budget is ignored": (_too_many_calls, "over budget", 1),
 }
 """What is done, the kind of failure that must be found, and a seed that finds it."""
 

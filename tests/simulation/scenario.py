@@ -27,13 +27,16 @@ class Kind:
     weight: int = 2
     rest: float = 0.0
     """Seconds before and after it without another of its lane."""
+    begins: tuple[float, float] | None = None
+    """Seconds of the seed between which it begins, where not any time will do."""
 
 
 KINDS: dict[str, Kind] = {
     # the vendor's API, on every host: what it answers to whatever is asked
     # as long as a fail-over may take: alone, each is to be borne by every recording
     "vendor finds no task": Kind("vendor", (20, 85), 3, rest=130),
-    "vendor finds no task for long": Kind("vendor", (120, 600), 2, rest=130),
+    # longer than any: noticed by how many it befalls, so many must be there
+    "vendor finds no task for long": Kind("vendor", (120, 500), 2, rest=130, begins=(400, 750)),
     "vendor fails": Kind("vendor", (30, 400), 3),
     "vendor answers too late": Kind("vendor", (30, 200)),
     "vendor does not complete": Kind("vendor", (30, 200)),
@@ -183,7 +186,7 @@ def _disturbances(rng: Random) -> tuple[Disturbance, ...]:
     for name in rng.choices(names, weights, k=rng.randint(FEWEST, MOST)):
         kind = KINDS[name]
         lasts = rng.uniform(*kind.lasts)
-        at = rng.uniform(5, TROUBLE - lasts)
+        at = rng.uniform(*(kind.begins or (5, TROUBLE - lasts)))
         taken = busy.setdefault(kind.lane, [])
         first, last = at - kind.rest, at + lasts + kind.rest
         if all(last < begin or first > end for begin, end in taken):
