@@ -1,7 +1,7 @@
 """A ledger in this process's memory, and a lease that is held as told."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from agora_sidecar.entry import finding_fields
@@ -41,6 +41,15 @@ class MemoryLedger:
     @leader_for_test.setter
     def leader_for_test(self, token: str | None) -> None:
         self.store.take_lease(LEASE, token)
+
+    @property
+    def clock_for_test(self) -> Callable[[], float]:
+        """The store's clock: claims and leases run out by it."""
+        return self.store.now
+
+    @clock_for_test.setter
+    def clock_for_test(self, now: Callable[[], float]) -> None:
+        self.store.now = now
 
     @property
     def fail_next(self) -> StoreError | None:

@@ -139,7 +139,8 @@ class Bounds:
         for at in chain.from_iterable(exits):
             until = max(until, at + timings.upload_wait + SLACK)
         until = self._extended(known, ended, until, again=timings.ask_again[-1])
-        doubted = any(begin <= until and end >= ended for begin, end in self._waves)
+        # what turned in a wave stays doubted until it is asked again
+        doubted = any(begin <= until and end >= ended - silence for begin, end in self._waves)
         return until + (timings.wave_patience if doubted else 0.0)
 
     def of_stop(self, known: Known) -> float:
