@@ -24,13 +24,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One finding as it was put on the stream; `runs`: the recording was not over."""
+    """One finding as it was put on the stream; `runs`: the recording was not over.
+
+    `doubted`: we had seen its 404s in a wave of them.
+    """
 
     at: float
     sid: str
     kind: str
     data: bytes
     runs: bool
+    doubted: bool = False
 
 
 @dataclass(slots=True)

@@ -102,7 +102,7 @@ def _settled(chronicle: Chronicle, known: Known, bounds: "Bounds", verdict: Verd
     if not closed or known.ended_at is None:
         verdict.add("unsettled", known.sid, f"no closed by {chronicle.ended:.0f}")
         return
-    bound = bounds.of_finding(known)
+    bound = bounds.of_finding(known, doubted=closed[0].doubted)
     took, may = closed[0].at - known.ended_at, bound - known.ended_at
     verdict.took.append(took)
     verdict.worst = max(verdict.worst, took / may)
@@ -116,7 +116,6 @@ class Bounds:
     def __init__(self, chronicle: Chronicle, timings: Timings) -> None:
         self._timings = timings
         self._trouble = list(self._troubles(chronicle))
-        self._waves = self._disbelief(chronicle)
         self._arrivals: dict[str, list[tuple[float, int]]] = defaultdict(list)
         self._abnormal: dict[str, list[float]] = defaultdict(list)
         for call in chronicle.calls:
@@ -126,7 +125,7 @@ class Bounds:
             if answer == "200":
                 self._arrivals[sid].append((at, number))
 
-    def of_finding(self, known: Known) -> float:
+    def of_finding(self, known: Known, *, doubted: bool) -> float:
         """When `closed` must be on the stream."""
         timings = self._timings
         ended = max(known.ended_at or 0.0, known.registered_at or 0.0)
@@ -138,10 +137,9 @@ class Bounds:
         exits += [[at for at, told in arrivals if told == number][:1] for number in CERTAIN]
         for at in chain.from_iterable(exits):
             until = max(until, at + timings.upload_wait + SLACK)
-        until = self._extended(known, ended, until, again=timings.ask_again[-1])
-        # what turned in a wave stays doubted until it is asked again
-        doubted = any(begin <= until and end >= ended - silence for begin, end in self._waves)
-        return until + (timings.wave_patience if doubted else 0.0)
+        # what turned with many others stays doubted until it is found again
+        until += timings.wave_patience if doubted else 0.0
+        return self._extended(known, ended, until, again=timings.ask_again[-1])
 
     def of_stop(self, known: Known) -> float:
         """When a recording whose stop is owed must be over."""
@@ -157,16 +155,6 @@ class Bounds:
             if begin <= until and over >= since:
                 until += over - max(begin, since)
         return until
-
-    def _disbelief(self, chronicle: Chronicle) -> list[tuple[float, float]]:
-        """From when until when 404s were believed more slowly: what turned then stays doubted."""
-        found: list[tuple[float, float]] = []
-        for at, _, words in chronicle.logs:
-            if "not_found_wave" in words and "on=True" in words:
-                found.append((at, at + self._timings.wave_patience))
-            elif "not_found_wave" in words and found:
-                found[-1] = (found[-1][0], at)
-        return found
 
     def _troubles(self, chronicle: Chronicle) -> Iterator[tuple[float, float, bool]]:
         """From when until when, and whether we tried in vain meanwhile."""

@@ -22,6 +22,7 @@ from tests.simulation.weather import Weather
 
 WAVE = "recording.not_found_wave"
 FINDING = "io.agora.sidecar.recording."
+CLOSED = FINDING + "closed"
 HORIZON = 4 * 3600.0
 """Seconds after which whatever is not settled never will be."""
 LOOK = 10.0
@@ -138,6 +139,9 @@ class World:
     def _on_entry(self, entry: Entry) -> None:
         if not entry.type.startswith(FINDING):
             return
+        kept = self.store.find(entry.subject)
+        doubted = kept is not None and kept.session is not None and kept.session.doubted
+        self.chronicle.counts["closed after doubt"] += doubted and entry.type == CLOSED
         self.chronicle.told.append(
             Told(
                 at=self._clock.monotonic(),
@@ -145,6 +149,7 @@ class World:
                 kind=entry.type.removeprefix(FINDING),
                 data=entry.data,
                 runs=self.vendor.runs(entry.subject),
+                doubted=doubted,
             )
         )
 
