@@ -67,7 +67,7 @@ async def test_schemathesis_finds_no_undeclared_answer_and_no_500(
 @pytest.mark.parametrize("paths", [VENDOR, CONTROL])
 async def test_schemathesis_looks_longer(emulator: Emulator, paths: str, tmp_path: Path) -> None:
     phases = ("examples", "coverage", "fuzzing", "stateful")
-    await explore(emulator, paths, folder=tmp_path, phases=phases, examples=100)
+    await explore(emulator, paths, folder=tmp_path, phases=phases, examples=60)
 
 
 async def explore(

@@ -53,7 +53,7 @@ def test_a_valid_body_is_accepted(mode: str, data: st.DataObject) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", MODES)
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_many_valid_bodies_are_accepted(mode: str, data: st.DataObject) -> None:
     one_life(mode, data)
