@@ -6,7 +6,7 @@ which may lack its text. Source: Docs-Source `cloud-recording/rest-api/status-co
 compared, texts are not (but for the one message that has no code).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,8 +65,29 @@ SHAPES: Mapping[str, tuple[tuple[str, type], ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Output:
+    """One place that a page's recording is pushed to, and how that goes: `publishing`, …"""
+
+    url: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service of a page's recording; `state` is init, inProgress, exit or empty."""
+
+    name: str
+    state: str
+    onhold: bool | None
+    outputs: tuple[Output, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class QueryReply:
-    """What `query` told; `status` is None where it did not say. `body` is the whole answer."""
+    """What `query` told; `status` is None where it did not say. `body` is the whole answer.
+
+    `services` are those of a page's recording, none in the other modes.
+    """
 
     host: str
     status: int | None
@@ -74,6 +95,7 @@ class QueryReply:
     slice_start_ms: int | None
     uploading_status: str
     body: Mapping[str, Any]
+    services: tuple[Service, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +155,7 @@ def read_query(body: Mapping[str, Any], *, host: str) -> QueryReply:
         slice_start_ms=fields.number(server.get("sliceStartTime")),
         uploading_status=_uploading(server),
         body=body,
+        services=tuple(_services(server)),
     )
 
 
@@ -172,16 +195,34 @@ def _kind(status: int, code: int | None, reason: str, *, readable: bool) -> Kind
     return UnexpectedAnswerError
 
 
+def _listed(value: Any) -> list[Mapping[str, Any]]:
+    """The objects of an Array."""
+    return (
+        [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
+    )
+
+
+def _payload(service: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of one of web mode's services; `stop` spells the key `playload` in half of the pages."""
+    return fields.mapping(service.get("payload")) or fields.mapping(service.get("playload"))
+
+
 def _extensions(server: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Payloads of web mode's services; `stop` spells the key `playload` in half of the pages."""
-    services = server.get("extensionServiceState")
-    if not isinstance(services, list):
-        return []
-    found = (fields.mapping(service) for service in services)
-    return [
-        fields.mapping(service.get("payload")) or fields.mapping(service.get("playload"))
-        for service in found
-    ]
+    return [_payload(service) for service in _listed(server.get("extensionServiceState"))]
+
+
+def _services(server: Mapping[str, Any]) -> Iterator[Service]:
+    for service in _listed(server.get("extensionServiceState")):
+        payload = _payload(service)
+        yield Service(
+            name=fields.text(service.get("serviceName")),
+            state=fields.text(payload.get("state")),
+            onhold=fields.flag(payload.get("onhold")),
+            outputs=tuple(
+                Output(fields.text(one.get("rtmpUrl")), fields.text(one.get("status")))
+                for one in _listed(payload.get("outputs"))
+            ),
+        )
 
 
 def _files(server: Mapping[str, Any]) -> tuple[File, ...]:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,7 +19,15 @@ from agora_sidecar.agora.errors import (
     UnexpectedAnswerError,
 )
 from agora_sidecar.agora.recordings import IN_PROGRESS, READY, STARTING, File
-from agora_sidecar.agora.replies import QueryReply, StopReply, decipher, read_query, read_stop
+from agora_sidecar.agora.replies import (
+    Output,
+    QueryReply,
+    Service,
+    StopReply,
+    decipher,
+    read_query,
+    read_stop,
+)
 from tests.agora.samples import FOLDER, json_sample, sample
 
 HOST = "api.example"
@@ -218,7 +227,8 @@ STOPS: dict[str, tuple[str, tuple[File, ...]]] = {
 def test_the_answer_of_query_is_read_in_every_mode(name: str) -> None:
     body = json_sample(f"query/{name}")
     status, files, start = QUERIES[name]
-    assert read_query(body, host=HOST) == QueryReply(HOST, status, files, start, "", body)
+    reply = replace(read_query(body, host=HOST), services=())  # of pages alone: below
+    assert reply == QueryReply(HOST, status, files, start, "", body)
 
 
 @pytest.mark.parametrize("name", STOPS)
@@ -248,3 +258,51 @@ def test_an_empty_payload_gives_way_to_its_other_spelling() -> None:
 def test_no_answer_however_odd_raises(body: dict[str, Any]) -> None:
     assert read_query(body, host=HOST).body is body
     assert isinstance(read_stop(body, host=HOST).uploading_status, str)
+
+
+def test_a_pages_services_are_told() -> None:
+    reply = read_query(json_sample("query/web"), host="h")
+    assert reply.services == (
+        Service("web_recorder_service", "inProgress", False, ()),
+        Service(
+            "rtmp_publish_service",
+            "inProgress",
+            None,
+            (Output("rtmp://h/app/key", "publishing"),),
+        ),
+    )
+    assert read_query(json_sample("query/mix-hls"), host="h").services == ()
+
+
+@pytest.mark.parametrize(
+    "odd", [None, 5, "x", {}, [None, 5, {"payload": 5}, {"payload": {"outputs": [1]}}]]
+)
+def test_odd_services_are_passed_over(odd: Any) -> None:
+    body = {"serverResponse": {"status": 5, "extensionServiceState": odd}}
+    assert all(service.outputs == () for service in read_query(body, host="h").services)
+
+
+def test_every_error_says_what_to_do() -> None:
+    told = {
+        kind: kind.advice
+        for kind in (
+            RetryLaterError,
+            SlowDownError,
+            NewAcquireError,
+            NoWorkerError,
+            LeavingError,
+            RefusedError,
+            CredentialsError,
+            NoDataError,
+        )
+    }
+    assert list(told.values()) == [
+        "retry",
+        "slow down",
+        "acquire anew",
+        "ask again",
+        "ask again",
+        "give up",
+        "give up",
+        "give up",
+    ]

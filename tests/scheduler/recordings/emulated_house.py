@@ -35,9 +35,15 @@ class EmulatedHouse:
 
 @asynccontextmanager
 async def emulated_house(
-    *, requests_per_second: float = 1000.0, **emulated: Any
+    *,
+    requests_per_second: float = 1000.0,
+    requests_per_second_of_vendor: float = 1000.0,
+    **emulated: Any,
 ) -> AsyncIterator[EmulatedHouse]:
-    options = EmulatorOptions(**{"requests_per_second": 1000.0, "speed": 50.0, **emulated})
+    limit = requests_per_second_of_vendor
+    # a limit counts by the vendor's seconds, which pass `speed` times as fast
+    speed = 50.0 if limit >= 1000 else 1.0
+    options = EmulatorOptions(**{"requests_per_second": limit, "speed": speed, **emulated})
     clock, ledger = SystemClock(), MemoryLedger()
     registry = Registry(ledger=ledger, timings=Timings(), clock=clock)
     memory = Memory(registry=registry, clock=clock)
