@@ -146,6 +146,8 @@ async def test_a_person_sees_a_rotation_and_a_gap_and_nothing_runs_that_is_not_o
         assert await page.do("document.querySelectorAll('img').length") == 0
         assert await page.do("document.title") == "agora-sidecar receiver and scheduler"
 
+        # what is said again and again is one line
+        await page.sees("/allowlist.polled ×\\d+/.test(document.body.innerText)")
         await stands(page)
         assert page.complaints == []
         here = {f"127.0.0.1:{up.ports.receiver_ops}"}

@@ -97,9 +97,21 @@ function dependencies(told, now) {
 
 const LEVELS = { error: "bad", critical: "bad", exception: "bad", warning: "warn" };
 
+/** The same said again is one line, with the newest time and how often. */
+function joined(lines) {
+  const found = new Map();
+  for (const line of lines) {
+    const what = line.event + JSON.stringify(line.details);
+    const known = found.get(what);
+    if (known) known.times += 1;
+    else found.set(what, { ...line, times: 1 });
+  }
+  return [...found.values()];
+}
+
 /** The last lines of the log that are worth reading; `open` names the detail that makes one a link. */
 function said(told, now, { title = "Last said", open = {}, most = 14 } = {}) {
-  const lines = told.said.slice(0, most);
+  const lines = joined(told.said).slice(0, most);
   const rest = (details) => Object.entries(details).filter(([, value]) => value !== "" && value !== null).map(([name, value]) => {
     const text = Array.isArray(value) ? value.join(", ") || "none" : String(value);
     const shown = open[name] && text ? h("button", { type: "button", class: "link", data: { open: open[name], name: text } }, text) : text;
@@ -108,7 +120,7 @@ function said(told, now, { title = "Last said", open = {}, most = 14 } = {}) {
   return card(title, { wide: true }, lines.length
     ? h("ol", { class: "said" }, lines.map((line) => h("li", { data: { key: line.number } },
       h("time", { class: "quiet" }, clock(line.time, now)),
-      mark(LEVELS[line.level] || "idle", line.event),
+      mark(LEVELS[line.level] || "idle", line.times > 1 ? `${line.event} ×${line.times}` : line.event),
       h("span", { class: "pairs small" }, rest(line.details)))))
     : h("p", { class: "quiet" }, "Nothing yet."));
 }
