@@ -5,18 +5,31 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from agora_sidecar.cli.demo.namespace import UNSHARE, why_not
 
+FILES = sorted(path.name for path in Path(__file__).parents[1].glob("namespace/test_*.py"))
+LONG = ("test_packets.py", "test_watch.py")
+"""Those that have long proofs as well."""
 
-def inside(which: str, *, within: float) -> str:
+
+def inside(file: str, which: str, *, within: float) -> str:
     """What pytest says of these tests in a namespace of their own."""
     if reason := why_not():
         pytest.skip(reason)
     assert shutil.which("nft")
-    tests = (sys.executable, "-m", "pytest", "tests/namespace", "-q", "-p", "no:cacheprovider")
+    tests = (
+        sys.executable,
+        "-m",
+        "pytest",
+        f"tests/namespace/{file}",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+    )
     run = subprocess.run(
         [*UNSHARE, "--", *tests, "-m", which, "-rP"],
         env=os.environ | {"SIDECAR_TESTS_IN_NAMESPACE": "1"},
@@ -32,12 +45,14 @@ def inside(which: str, *, within: float) -> str:
 
 @pytest.mark.integration
 @pytest.mark.timeout(170)
-def test_what_is_proven_with_packets_holds_in_a_namespace() -> None:
-    inside("not slow", within=160)
+@pytest.mark.parametrize("file", FILES)
+def test_what_is_proven_with_packets_holds_in_a_namespace(file: str) -> None:
+    inside(file, "not slow", within=160)
 
 
 @pytest.mark.integration
 @pytest.mark.slow
-@pytest.mark.timeout(1300)
-def test_what_takes_longer_to_prove_holds_as_well() -> None:
-    inside("slow", within=1200)
+@pytest.mark.timeout(1000)
+@pytest.mark.parametrize("file", LONG)
+def test_what_takes_longer_to_prove_holds_as_well(file: str) -> None:
+    inside(file, "slow", within=950)
