@@ -31,7 +31,7 @@ from tests.bench.say import say, table
 from tests.bench.world import Cores, a_store, cpu, resident, scratch, store_memory
 from tests.integration.processes import Store, get, sidecar, until
 
-EXAMPLE = "python -m tests.bench recordings --open 1000 10000 --rounds 7"
+EXAMPLE = "python -m tests.bench recordings --open 1000 10000 --rounds 15"
 DUE = 100
 """Recordings that are due in a round."""
 LONG = 600.0
@@ -62,7 +62,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--open", type=count, nargs="+", default=[1_000, 10_000], help="open recordings"
     )
-    parser.add_argument("--rounds", type=count, default=7, help="rounds of each (7)")
+    parser.add_argument("--rounds", type=count, default=15, help="rounds of each (15)")
 
 
 async def measure(options: argparse.Namespace, cores: Cores) -> dict[str, Any]:
