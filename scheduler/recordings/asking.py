@@ -63,11 +63,7 @@ class Asker:
         except ApiError as error:
             told = self._of_error(error, session, source=Source.QUERY)
         self._metrics.queries.labels(reason, told.reading.value).inc()
-        working = session.state is State.RECORDING and not session.stop_wanted
-        # what was doubted before, perhaps by another leader, belongs to the same wave
-        fresh = session.missing_since is None or session.doubted
-        turned = told.reading is Reading.NOT_FOUND and working and fresh
-        self._wave.note(session.sid, at=told.at, turned=turned)
+        self._weigh(session, told)
         return told
 
     async def stop(self, session: Session, reason: str) -> Evidence:
@@ -87,6 +83,18 @@ class Asker:
             reading=told.reading.value,
         )
         return told
+
+    def _weigh(self, session: Session, told: Evidence) -> None:
+        """Whether this answer speaks for a wave of 404s, or against one.
+
+        What was doubted before, perhaps by another leader, belongs to the same wave. A 404 of one
+        that may well be one says nothing: not started yet, wanted stopped, or long known.
+        """
+        missing = told.reading is Reading.NOT_FOUND
+        working = session.state is State.RECORDING and not session.stop_wanted
+        turned = missing and working and (session.missing_since is None or session.doubted)
+        if turned or not missing:
+            self._wave.note(session.sid, at=told.at, turned=turned)
 
     def _of_error(self, error: ApiError, session: Session, *, source: Source) -> Evidence:
         if isinstance(error, CredentialsError | UnexpectedAnswerError):

@@ -435,6 +435,18 @@ async def test_when_many_turn_404_at_once_none_is_believed_for_long(world: World
     assert len(world.ledger.told) == 6
 
 
+async def test_those_that_start_while_nothing_is_found_do_not_hide_the_wave(world: World) -> None:
+    for number in range(5):
+        await world.track(recording(f"sid{number}"))
+    late = {"started_at": NOW + 100, "created_at": NOW + 100}
+    for number in range(10):
+        await world.track(session(sid=f"new{number}", **late))
+
+    await world.live(120 + 150)
+
+    assert world.ledger.told == []
+
+
 async def test_a_wave_that_a_leader_before_us_noticed_goes_on(world: World) -> None:
     doubted = {"missing_since": NOW - 50, "missing_at": NOW - 20, "doubted": True}
     for number in range(6):
