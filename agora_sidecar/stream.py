@@ -22,7 +22,8 @@ from agora_sidecar.store import Redis, Script, StoreError, store_errors
 _APPEND_ONCE = """
 local stream, ttl = KEYS[1], ARGV[1]
 local key, outcomes = 2, {}
-if redis.acl_check_cmd and not redis.acl_check_cmd('SET', KEYS[key], '', 'PX', ttl) then
+local marked = KEYS[key]
+if marked and redis.acl_check_cmd and not redis.acl_check_cmd('SET', marked, '', 'PX', ttl) then
   return redis.error_reply('NOPERM this user may not SET the marks of notices')
 end
 for _, item in ipairs(cmsgpack.unpack(ARGV[2])) do

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -64,13 +65,13 @@ async def run(
     parts = Parts(
         data_dir, redis, stream, settings=settings, sources=sources, clock=clock, board=board
     )
-    work = [parts.watch.run(), parts.safety.run(), *parts.more]
+    work = [parts.watch.run, parts.safety.run, *parts.more]
     if reload is not None:
-        work.append(reload(parts.replace))
+        work.append(partial(reload, parts.replace))
     try:
         await asyncio.gather(first_look(parts.watch, timeout=FIRST_LOOK), parts.safety.open())
         async with (
-            background(*work),
+            background(*(begin() for begin in work)),
             _ops(parts, settings) as ops,
             _public(parts, settings, sockets) as port,
         ):

@@ -1,6 +1,6 @@
 """Settings into parts, for the composition root."""
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ class Parts:
         self._shards = Shards(redis.prefix, stream.shards)
         self._registry = CollectorRegistry()
         self._metrics = ReceiverMetrics(self._registry)
-        self.more: list[Coroutine[Any, Any, None]] = []
+        self.more: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self.certificate = self._certificate()
         # the ops port answers first: nobody may be sent here before the public one does
         self.health = Health(clock)
@@ -76,7 +76,7 @@ class Parts:
         self.watch = self._watches()
         self.safety.serve(self.inbox, store_is_there=lambda: self.watch.durability is not None)
         self.inbox.watched = self.watch
-        self.more.append(tell_abandoned(self.client, self._shards, clock))
+        self.more.append(partial(tell_abandoned, self.client, self._shards, clock))
         self.health.one_of("redis", "spool")
         self._webhook = self._receives(sources)
         self._watch_secrets(sources)
@@ -120,7 +120,7 @@ class Parts:
             return None
         certificate = Certificate(Path(settings.tls_certificate), Path(settings.tls_key))
         self._metrics.certificate.set_function(lambda: certificate.seconds_left(clock.now()))
-        self.more.append(certificate.watch(clock))
+        self.more.append(partial(certificate.watch, clock))
         return certificate
 
     def _safety(self, writer: Writer, folder: Path) -> Safety:
@@ -176,7 +176,7 @@ class Parts:
             return None
         addresses = AddressList(self.client, keys, clock=self._clock)
         hints = Hints(self.client, keys, clock=self._clock)
-        self.more += [addresses.run(), hints.run(), hints.report()]
+        self.more += [addresses.run, hints.run, hints.report]
         proxies = TrustedProxies(self._settings.trusted_proxies)
         return Visitors(proxies, addresses, hints, policy=policy, metrics=self._metrics)
 

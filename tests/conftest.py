@@ -1,6 +1,7 @@
 """Fixtures for all: a real store, a fixed now, fresh metrics. In CI a skipped test is a failure."""
 
 import os
+import socket
 import subprocess
 import tempfile
 import time
@@ -36,7 +37,7 @@ def registry() -> CollectorRegistry:
 
 def start_store(program: str, folder: Path, *extra: str) -> tuple[subprocess.Popen[bytes], str]:
     """A store process on a Unix socket in `folder`, and its URL."""
-    socket = folder / "s"
+    path = folder / "s"
     process = subprocess.Popen(
         [
             *(
@@ -44,7 +45,7 @@ def start_store(program: str, folder: Path, *extra: str) -> tuple[subprocess.Pop
                 "--port",
                 "0",
                 "--unixsocket",
-                str(socket),
+                str(path),
                 "--save",
                 "",
                 "--dir",
@@ -56,11 +57,17 @@ def start_store(program: str, folder: Path, *extra: str) -> tuple[subprocess.Pop
         stdout=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 10
-    while not socket.exists():
+    while not answers(path):
         assert process.poll() is None, (folder / "log").read_text()
         assert time.monotonic() < deadline, "the store did not start"
         time.sleep(0.01)
-    return process, f"unix://{socket}"
+    return process, f"unix://{path}"
+
+
+def answers(path: Path) -> bool:
+    """Whether somebody accepts at this Unix socket: its file is there a moment earlier."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        return connection.connect_ex(str(path)) == 0
 
 
 @pytest.fixture(scope="session")

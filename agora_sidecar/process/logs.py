@@ -55,7 +55,8 @@ def configure(
     structlog.configure(
         processors=[*shared, *([passing] if passing else []), renderer],
         wrapper_class=_Logger,
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        # a line and its end in one write: several workers share one standard output
+        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stdout)

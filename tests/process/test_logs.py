@@ -1,8 +1,10 @@
+import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import structlog
@@ -44,6 +46,24 @@ def test_an_event_is_one_json_object_on_one_line(capsys: Output) -> None:
     assert (line["event"], line["level"], line["source"]) == ("event.stored", "info", "main")
     assert line["text"] == "a\nb\0\udcff"
     assert datetime.fromisoformat(line["timestamp"]).tzinfo is not None
+
+
+def test_a_line_and_its_end_are_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several workers share one standard output, which may be unbuffered: two would interleave."""
+
+    class Written(io.StringIO):
+        pieces: ClassVar[list[str]] = []
+
+        def write(self, text: str) -> int:
+            self.pieces.append(text)
+            return len(text)
+
+    monkeypatch.setattr(sys, "stdout", Written())
+    configure()
+    structlog.get_logger().info("event.stored")
+    logging.getLogger("library").warning("odd")
+
+    assert [piece.count("\n") for piece in Written.pieces] == [1, 1]
 
 
 @pytest.mark.parametrize(
