@@ -47,6 +47,8 @@ LEASE_LENGTH = 15.0
 """Seconds that a leader may be silent before another one takes over."""
 SHOWN = 50
 """Open recordings in the status, those that changed last."""
+TIDY = 60.0
+"""Seconds between looks for what other schedulers closed, among what this one remembers."""
 AT_ONCE = 8
 """Recordings checked at the same time, of all shards together; of each shard one at least."""
 
@@ -59,6 +61,7 @@ class _Shard:
         self.ledger = ledger
         self.lease = lease
         self.number = number
+        self.tidy_at = 0.0
         self.job = "recordings" if number is None else f"recordings-{number}"
 
     async def told(self, work: Awaitable[_T]) -> _T:
@@ -143,7 +146,7 @@ class Loops:
                 shared=shared,
             )
             self._reconcilers.append(reconciler)
-            yield shard.job, partial(_round, shard, reconciler)
+            yield shard.job, partial(self._round, shard, reconciler)
 
     def status(self) -> dict[str, Any]:
         """In how many shards this process leads, and the open recordings it knows of."""
@@ -171,6 +174,15 @@ class Loops:
         for shard in self._shards:
             with suppress(StoreError):
                 await shard.lease.release()
+
+    async def _round(self, shard: _Shard, reconciler: Reconciler) -> float | None:
+        again = await shard.told(reconciler.run_once())
+        now = self._clock.monotonic()
+        if now >= shard.tidy_at:
+            shard.tidy_at = now + TIDY
+            with suppress(StoreError):  # the next time, then
+                await shard.ledger.forget_told()
+        return again
 
     def _leads(self) -> int:
         return sum(shard.lease.fence is not None for shard in self._shards)
@@ -226,7 +238,3 @@ def _stopper(
         breaker=Breaker(settings.stops_per_hour),
         audit=StopAudit(folder / "stops.jsonl"),
     )
-
-
-async def _round(shard: _Shard, reconciler: Reconciler) -> float | None:
-    return await shard.told(reconciler.run_once())

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import redirect_stdout
+from itertools import islice
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
@@ -77,15 +78,20 @@ def list_(
     Example: agora-sidecar recordings list --state recording --silent-for 5m
     """
     now = time.time()
-    found = _with_registry(config, _described)
-    shown = [
-        one
-        for session, one in found
-        if (not state or session.state in state)
-        and (not channel or session.cname == channel)
-        and (silent_for is None or now - (session.heard_at or session.created_at) >= silent_for)
-        and (older_than is None or now - session.started_at >= older_than)
-    ][:limit]
+
+    def wanted(one: Session) -> bool:
+        return (
+            (not state or one.state in state)
+            and (not channel or one.cname == channel)
+            and (silent_for is None or now - (one.heard_at or one.created_at) >= silent_for)
+            and (older_than is None or now - one.started_at >= older_than)
+        )
+
+    async def work(registry: Registry) -> list[dict[str, Any]]:
+        found = filter(wanted, await registry.all(limit=LOOK_AT))
+        return [registry.describe(one) for one in islice(found, limit)]
+
+    shown = _with_registry(config, work)
     if as_json:
         _print(shown)
         return
@@ -180,11 +186,6 @@ def forget(sid: Sid, config: ConfigOption = "", *, as_json: JsonOption = False) 
         _print({"sid": sid, "forgotten": True})
         return
     typer.echo(f"{sid}: forgotten")
-
-
-async def _described(registry: Registry) -> list[tuple[Session, dict[str, Any]]]:
-    found = await registry.all(limit=LOOK_AT)
-    return [(session, registry.describe(session)) for session in found]
 
 
 async def _one(registry: Registry, sid: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ not there may have been closed meanwhile.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ MAX_KEPT = 20_000
 """Recordings on disk: twice what any account can have open. Of more, the oldest go."""
 TOUCH = 600.0
 """Seconds between signs of life in the file's date."""
+AT_A_TIME = 500
+"""Recordings compared with the ledger in one go: who makes one known waits no longer than that."""
 PRUNE = 3600.0
 """Seconds between looks for what others have closed."""
 
@@ -54,6 +56,7 @@ class Kept:
         self._read = False
         self._away = 0.0
         self._pending = True
+        self._to_compare: list[str] = []
         self._touch_at = 0.0
         self._prune_at = 0.0
 
@@ -97,8 +100,14 @@ class Kept:
         async with self._lock:
             await self._open()
             if emptied or self._pending or now >= self._prune_at:
-                await self._compare()
+                self._to_compare = list(self._file.lines)
                 self._pending, self._prune_at = False, now + PRUNE
+            # who was away too long drops them at once: from then on the file's date says otherwise
+            some = AT_A_TIME if self._away <= self._keep else len(self._to_compare)
+            if self._to_compare:
+                await self._compare(self._to_compare[-some:])
+                del self._to_compare[-some:]
+                self._away = 0.0
             if now >= self._touch_at and self._file.lines:
                 await self._on_disk(self._file.touch)
                 self._touch_at = now + TOUCH
@@ -113,19 +122,20 @@ class Kept:
             damaged, aside = found
             log.error("recording.kept_damaged", lines=damaged, aside=str(aside))
 
-    async def _compare(self) -> None:
+    async def _compare(self, sids: Sequence[str]) -> None:
         """Give back what the ledger lacks, drop what is over."""
-        absent = set(await self._ledger.absent(list(self._file.lines)))
+        absent = set(await self._ledger.absent(sids))
         over: list[str] = []
         restored = 0
-        for sid in list(self._file.lines):
+        for sid in sids:
+            if sid not in self._file.lines:  # over meanwhile
+                continue
             if sid not in absent:
                 over += [sid] if await self._is_over(sid) else []
             elif self._away > self._keep:
                 over.append(sid)
             else:
                 restored += await self._restore(sid)
-        self._away = 0.0
         if over:
             await self._on_disk(self._file.drop, over)
         if restored:

@@ -4,6 +4,7 @@ Each append is on disk before it returns; a new version replaces the old one in 
 line that was cut off is what a crash leaves and is passed over; any other damage is set aside.
 """
 
+import errno
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -22,6 +23,8 @@ class KeptFile:
         self.path = path
         self.lines: dict[str, bytes] = {}
         self._written = 0
+        self._was_read = False
+        self._torn = False
 
     def read(self, name_of: Callable[[bytes], tuple[str, bool]]) -> tuple[int, Path | None]:
         """Read it; how many lines were damaged, and where the damaged file was set aside.
@@ -30,10 +33,13 @@ class KeptFile:
         """
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not self.path.exists():
+            self._was_read = True
             return 0, None
         if self.path.stat().st_size > MAX_BYTES:
+            self._was_read = True
             return 1, self._set_aside()
         raw = self.path.read_bytes()
+        self._was_read = True
         whole, _, _ = raw.rpartition(b"\n")
         damaged = 0
         for line in whole.split(b"\n") if whole else []:
@@ -55,27 +61,37 @@ class KeptFile:
     def append(self, name: str, line: bytes, *, gone: bool = False) -> None:
         """Add a line, on disk when this returns."""
         self._take(name, line, gone=gone)
-        if self._written > 2 * len(self.lines) + SLACK:
+        if self._torn or self._written > 2 * len(self.lines) + SLACK:
             self.write_anew()
             return
+        self._torn = True  # until all of it is there
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(descriptor, line + b"\n")
+            written = os.write(descriptor, line + b"\n")
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        if written <= len(line):  # a disk that is nearly full takes a part, and says nothing
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._torn = False
         self._written += 1
 
     def write_anew(self) -> None:
         """Write what counts into a new file, and let it take the old one's place."""
+        if not self._was_read:
+            raise OSError(errno.EIO, "what is there could not be read, and is not written over")
         new = self.path.with_name(self.path.name + ".new")
-        with open(new, "wb", opener=_private) as file:
-            file.writelines(line + b"\n" for line in self.lines.values())
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self.path)
+        try:
+            with open(new, "wb", opener=_private) as file:
+                file.writelines(line + b"\n" for line in self.lines.values())
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self.path)
+        except OSError:
+            new.unlink(missing_ok=True)  # it takes room where there is none
+            raise
         _sync_folder(self.path.parent)
-        self._written = len(self.lines)
+        self._written, self._torn = len(self.lines), False
 
     def drop(self, names: Iterable[str]) -> None:
         """Take these away."""
@@ -88,7 +104,9 @@ class KeptFile:
         return max(0.0, now - self.path.stat().st_mtime) if self.path.exists() else 0.0
 
     def touch(self) -> None:
-        """Say that this process is alive."""
+        """Say that this process is alive; what an append could not write is written now."""
+        if self._torn or not self._was_read:
+            self.write_anew()
         self.path.touch(mode=0o600)
 
     def _take(self, name: str, line: bytes, *, gone: bool) -> None:

@@ -4,9 +4,9 @@ One recording's failure does not stop the others; what failed is looked at again
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import structlog
 
@@ -121,11 +121,11 @@ class Reconciler:
 
     async def _round(self) -> float:
         fence = await self._lease.hold()
-        await self._restore()
+        await self._holding(self._restore())
         if fence is None:
             return self._lease.length / 3
         if fence != self._fence:
-            await self._ledger.adopt(now=self._clock.now())
+            await self._holding(self._ledger.adopt(now=self._clock.now()))
             self._fence = fence
         self._asker.in_wave()
         sids = await self._ledger.due(now=self._clock.now(), limit=self._at_once)
@@ -134,6 +134,18 @@ class Reconciler:
             if problem is not None:
                 raise problem
         return await self._next_round()
+
+    async def _holding(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do what may take longer than the lease, and keep it meanwhile."""
+        working = asyncio.ensure_future(work)
+        try:
+            while not working.done():
+                done, _ = await asyncio.wait([working], timeout=self._lease.length / 3)
+                if not done:
+                    await self._lease.hold()
+        finally:
+            working.cancel()
+        await working
 
     async def _restore(self) -> None:
         """Whoever notices that the store has lost everything gives back what it knows."""

@@ -40,9 +40,12 @@ def from_hash(sid: str, found: Mapping[bytes, bytes]) -> Session:
             for key, value in found.items()
             if (name := key.decode(errors="replace")) in _NAMES
         }
-        return msgspec.convert(values, Session)
+        session = msgspec.convert(values, Session)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise SessionUnreadableError(sid, str(error)) from error
+    if session.sid != sid:
+        raise SessionUnreadableError(sid, "it speaks of another sid")
+    return session
 
 
 def _written(name: str, value: Any) -> str:

@@ -35,6 +35,9 @@ LEASE = "recordings"
 ADOPT_LIMIT = 100_000
 """Sessions looked at when a process begins to lead; far beyond any account's quota."""
 
+AT_A_TIME = 200
+"""Sessions loaded with one request."""
+
 _FENCED, _CONFLICT = -1, -2
 
 _FORGOTTEN = b"forgotten"
@@ -114,8 +117,15 @@ class RedisLedger:
             found = await self._client.zrangebyscore(
                 self._keys.due, "-inf", now, start=0, num=limit, withscores=True
             )
-        pairs = cast("list[tuple[bytes, float]]", found)
-        return [(at, sid.decode(errors="replace")) for sid, at in pairs]
+        pairs: list[tuple[float, str]] = []
+        for sid, at in cast("list[tuple[bytes, float]]", found):
+            try:
+                pairs.append((at, sid.decode()))
+            except UnicodeDecodeError:  # no sid of ours: it would be due for ever
+                log.warning("recording.unreadable", sid=repr(sid), why="a sid on the schedule")
+                with store_errors():
+                    await self._client.zrem(self._keys.due, sid)
+        return pairs
 
     async def next_due(self) -> float | None:
         """When the next one is due."""
@@ -141,14 +151,7 @@ class RedisLedger:
 
     async def all(self, *, limit: int) -> list[Session]:
         """Sessions found by a scan; at most `limit`."""
-        found: list[Session] = []
-        async for sid in self._sids():
-            session = await self._readable(sid)
-            if session is not None:
-                found.append(session)
-            if len(found) >= limit:
-                break
-        return found
+        return [session async for session in self._sessions(limit)]
 
     async def forget(self, sid: str) -> bool:
         """Drop it, and keep other processes from writing back what they remember."""
@@ -162,16 +165,8 @@ class RedisLedger:
 
     async def absent(self, sids: Sequence[str]) -> list[str]:
         """Those of which the store holds nothing, not even that they were forgotten."""
-        found: list[str] = []
-        for start in range(0, len(sids), 500):
-            some = sids[start : start + 500]
-            with store_errors():
-                pipeline = self._client.pipeline(transaction=False)
-                for sid in some:
-                    pipeline.exists(self._keys.recording(sid))
-                there = await pipeline.execute()
-            found += [sid for sid, exists in zip(some, there, strict=True) if not exists]
-        return found
+        there = await self._each(sids, "EXISTS")
+        return [sid for sid, exists in zip(sids, there, strict=True) if not exists]
 
     async def restore(self, *, now: float) -> int:
         """Write back what this process knows to be open and the store has lost; due at once."""
@@ -187,7 +182,7 @@ class RedisLedger:
 
     async def adopt(self, *, now: float) -> None:
         """Remember the open sessions, and put those on the schedule that are not: due at once."""
-        unfinished = [s for s in await self.all(limit=ADOPT_LIMIT) if not s.told]
+        unfinished = [s async for s in self._sessions(ADOPT_LIMIT) if not s.told]
         for session in unfinished:
             self.remembered.put(session, now=now)
         if unfinished:
@@ -195,6 +190,14 @@ class RedisLedger:
                 await self._client.zadd(
                     self._keys.due, {session.sid: now for session in unfinished}, nx=True
                 )
+
+    async def forget_told(self) -> None:
+        """Drop from this process's memory what other processes closed or forgot."""
+        sids = self.remembered.sids()
+        over = await self._each(sids, "HMGET", "finding:closed", _FORGOTTEN.decode())
+        for sid, marks in zip(sids, over, strict=True):
+            if isinstance(marks, list) and any(mark is not None for mark in marks):
+                self.remembered.drop(sid)
 
     def open_by_state(self) -> dict[State, int]:
         """How many open sessions this process knows of, by state."""
@@ -228,11 +231,40 @@ class RedisLedger:
             msgspec.msgpack.encode(flat),
         ]
 
-    async def _sids(self) -> AsyncIterator[str]:
-        prefix = self._keys.recording("")
+    async def _sids(self) -> AsyncIterator[list[str]]:
+        prefix, some = self._keys.recording(""), list[str]()
         with store_errors():
             async for key in self._client.scan_iter(match=_literal(prefix) + "*", count=500):
-                yield key.decode(errors="replace").removeprefix(prefix)
+                some.append(key.decode(errors="replace").removeprefix(prefix))
+                if len(some) == AT_A_TIME:
+                    yield some
+                    some = []
+        yield some
+
+    async def _sessions(self, limit: int) -> AsyncIterator[Session]:
+        """At most `limit`, loaded many at a time: one after the other takes minutes."""
+        async for sids in self._sids():
+            for session in await self._readables(sids):
+                if limit <= 0:
+                    return
+                limit -= 1
+                yield session
+
+    async def _readables(self, sids: Sequence[str]) -> list[Session]:
+        hashes = await self._each(sids, "HGETALL")
+        tried = [await self._readable(*pair) for pair in zip(sids, hashes, strict=True)]
+        return [session for session in tried if session is not None]
+
+    async def _each(self, sids: Sequence[str], command: str, *args: str) -> list[Any]:
+        """The answer, or the server's error, about each recording."""
+        found: list[Any] = []
+        for start in range(0, len(sids), AT_A_TIME):
+            with store_errors():
+                pipeline = self._client.pipeline(transaction=False)
+                for sid in sids[start : start + AT_A_TIME]:
+                    pipeline.execute_command(command, self._keys.recording(sid), *args)
+                found += await pipeline.execute(raise_on_error=False)
+        return found
 
     async def _is_known(self, sid: str) -> bool:
         try:
@@ -240,9 +272,11 @@ class RedisLedger:
         except SessionUnreadableError:
             return True
 
-    async def _readable(self, sid: str) -> Session | None:
+    async def _readable(self, sid: str, content: Any) -> Session | None:
         try:
-            return await self.load(sid)
+            if not isinstance(content, dict) or not content or _FORGOTTEN in content:
+                return await self.load(sid)  # which says what is wrong
+            return from_hash(sid, content)
         except SessionUnreadableError as error:
             log.warning("recording.unreadable", sid=sid, why=error.why)
         return None

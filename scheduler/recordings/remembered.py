@@ -40,6 +40,10 @@ class Remembered:
         """Those that changed last."""
         return [session for _, session in islice(reversed(self._open.values()), limit)]
 
+    def sids(self) -> list[str]:
+        """Whom it remembers."""
+        return list(self._open)
+
     def fresh(self, *, since: float) -> Iterator[Session]:
         """Those that were put since then; the others are dropped: somebody else may know better."""
         for sid, (touched, session) in list(self._open.items()):

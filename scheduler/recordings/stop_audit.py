@@ -1,5 +1,7 @@
 """Every call of `stop` and every one that was withheld, with the reason: one JSON object a line."""
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,11 @@ class StopAudit:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._rotate(len(line))
-            with self._path.open("ab") as file:
-                file.write(line)
+            with self._path.open("ab", buffering=0) as file:
+                before = file.tell()
+                if file.write(line) < len(line):  # a part of a line would spoil the next one
+                    file.truncate(before)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             why = error.strerror or repr(error)
             if why != self._problem:

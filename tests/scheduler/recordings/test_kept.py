@@ -23,6 +23,7 @@ from scheduler.recordings.session import Reading, Session, State, close
 from scheduler.recordings.session import Source as Told
 from scheduler.recordings.timings import Timings
 from tests.fakes.clock import FakeClock
+from tests.fakes.full_disk import room_for
 from tests.fakes.memory_ledger import MemoryLedger
 from tests.scheduler.recordings.evidence_samples import NOW, SID, event, session
 
@@ -285,3 +286,56 @@ async def test_a_store_that_is_away_is_tried_again(path: Path) -> None:
     await disk.tend(emptied=False)
 
     assert await ledger.load(SID) is not None
+
+
+async def test_what_a_full_disk_took_half_of_is_said_and_written_when_there_is_room(
+    path: Path,
+) -> None:
+    clock = FakeClock(NOW)
+    disk = on_disk(path, clock=clock)
+    await disk.note(session(sid="a"))
+    with room_for(path.stat().st_size + 20), capture_logs():
+        await disk.note(session(sid="b"))
+        assert disk.problem
+        await disk.note(session(sid="c"))
+        assert disk.problem
+        assert [p.name for p in path.parent.iterdir()] == [path.name]
+        await disk.tend(emptied=False)
+        assert disk.problem  # that its date can be changed says nothing
+
+    clock.advance(kept.TOUCH + 1)
+    await disk.tend(emptied=False)
+
+    assert not disk.problem
+    with capture_logs() as logs:
+        assert set(await restored(path)) == {"a", "b", "c"}
+    assert "recording.kept_damaged" not in {entry["event"] for entry in logs}
+
+
+async def test_what_could_not_be_read_is_not_written_over(path: Path) -> None:
+    path.mkdir(parents=True)
+    disk = on_disk(path)
+    for sid in ("a", "b"):
+        await disk.note(session(sid=sid))
+    await disk.tend(emptied=True)
+
+    assert path.is_dir()
+    assert disk.problem
+
+
+async def test_a_comparison_of_many_leaves_room_for_others(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "AT_A_TIME", 2)
+    ledger = MemoryLedger()
+    first = on_disk(path)
+    for number in range(5):
+        await first.note(session(sid=f"s{number}"))
+    disk = on_disk(path, ledger)
+
+    counts = []
+    for _ in range(4):
+        await disk.tend(emptied=False)
+        counts.append(len(await ledger.all(limit=99)))
+
+    assert counts == [2, 4, 5, 5]

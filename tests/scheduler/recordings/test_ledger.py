@@ -396,7 +396,13 @@ async def test_what_another_process_forgot_is_not_remembered_back(
 
 @integration
 @pytest.mark.parametrize(
-    "content", [{"state": "no such state", "sid": SID}, {"foreign": "x"}, {"files": "{"}]
+    "content",
+    [
+        {"state": "no such state", "sid": SID},
+        {"foreign": "x"},
+        {"files": "{"},
+        {"sid": "another", "created_at": "1", "started_at": "1"},
+    ],
 )
 async def test_a_hash_that_is_no_session_is_said_to_be_unreadable_and_left_out(
     redis_ledger: RedisLedger, redis: Redis, keys: Keys, content: dict[str, str]
@@ -408,6 +414,50 @@ async def test_a_hash_that_is_no_session_is_said_to_be_unreadable_and_left_out(
     assert caught.value.sid == SID
     assert await redis_ledger.all(limit=9) == []
     assert await redis_ledger.forget(SID)
+
+
+@integration
+async def test_what_is_no_sid_on_the_schedule_is_taken_off_it(
+    redis_ledger: RedisLedger, redis: Redis, keys: Keys
+) -> None:
+    await redis.zadd(keys.due, {b"\xff\xfe": NOW - 9, "ours": NOW})
+
+    assert await redis_ledger.due(now=NOW, limit=9) == ["ours"]
+    assert await redis_ledger.next_due() == NOW
+
+
+@integration
+async def test_what_cannot_be_read_does_not_keep_others_from_being_listed(
+    redis_ledger: RedisLedger, redis: Redis, keys: Keys
+) -> None:
+    for number in range(450):
+        await redis_ledger.save(Change(session(sid=f"s{number}")), due=None, now=NOW)
+    await redis.set(keys.recording("text"), "x")
+    await redis.hset(keys.recording("foreign"), "a", "b")
+    await redis_ledger.forget("s7")
+
+    found = await redis_ledger.all(limit=9999)
+
+    assert len({one.sid for one in found}) == 449
+    assert len(await redis_ledger.all(limit=201)) == 201
+
+
+@integration
+async def test_what_another_process_closed_is_remembered_no_longer(
+    redis_ledger: RedisLedger, redis: Redis, keys: Keys
+) -> None:
+    for sid in ("over", "open", "gone"):
+        await redis_ledger.save(Change(session(sid=sid)), due=None, now=NOW)
+    other = RedisLedger(redis, keys, keep=1000)
+    over = session(sid="over", state=State.CLOSED, findings=("closed",), version=1)
+    await other.save(Change(over, TOLD), due=None, now=NOW)
+    await other.forget("gone")
+
+    await redis_ledger.forget_told()
+    await redis.flushall()
+
+    assert sum(redis_ledger.open_by_state().values()) == 1
+    assert await redis_ledger.restore(now=NOW) == 1
 
 
 @integration

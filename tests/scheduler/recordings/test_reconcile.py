@@ -17,6 +17,7 @@ from agora_sidecar.agora.errors import (
 from agora_sidecar.agora.recordings import Recording
 from agora_sidecar.agora.replies import QueryReply
 from agora_sidecar.keys import Keys
+from agora_sidecar.process.clock import SystemClock
 from agora_sidecar.store import Redis, StoreError
 from scheduler.leadership import Lease
 from scheduler.recordings.ledger import Change, ConflictError, Ledger, fold
@@ -734,3 +735,23 @@ async def test_a_store_that_came_back_empty_gets_the_open_recordings_back(
     assert [e["recordings"] for e in logs if e["event"] == "recording.ledger_restored"] == [1]
     assert await RedisLedger(redis, keys, keep=9).load(SID) is not None
     assert await redis.zscore(keys.due, SID) == NOW + 120
+
+
+@integration
+async def test_who_takes_long_to_get_to_know_the_ledger_goes_on_leading(
+    redis: Redis, keys: Keys, clock: FakeClock
+) -> None:
+    class Large(RedisLedger):
+        async def adopt(self, *, now: float) -> None:
+            await asyncio.sleep(1.0)
+            await super().adopt(now=now)
+
+    ledger, vendor = Large(redis, keys, keep=1000), FakeAgoraClient()
+    lease = Lease(redis, keys, LEASE, length=0.3, clock=SystemClock())
+    await ledger.save(Change(recording()), due=NOW, now=NOW)
+    loop = reconciler(ledger, vendor, lease=lease, clock=FakeClock(NOW + 130))
+
+    await loop.run_once()
+
+    assert vendor.asked
+    assert lease.fence == 1

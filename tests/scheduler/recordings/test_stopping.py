@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 
 from scheduler.recordings.breaker import HOUR, Breaker
 from scheduler.recordings.stop_audit import StopAudit
+from tests.fakes.full_disk import room_for
 
 
 def test_the_breaker_opens_at_its_limit_and_closes_as_the_hour_moves() -> None:
@@ -51,3 +52,15 @@ def test_a_disk_that_takes_nothing_is_said_once_and_again_after_it_was_well(tmp_
         audit.write(sid="d")
 
     assert [entry["event"] for entry in logs] == ["recording.audit_failed"] * 2
+
+
+def test_a_disk_that_takes_half_of_a_record_spoils_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "stops.jsonl"
+    audit = StopAudit(path)
+    audit.write(sid="a")
+    with room_for(path.stat().st_size + 5), capture_logs() as logs:
+        audit.write(sid="b")
+    audit.write(sid="c")
+
+    assert [json.loads(line)["sid"] for line in path.read_text().splitlines()] == ["a", "c"]
+    assert [entry["event"] for entry in logs] == ["recording.audit_failed"]
