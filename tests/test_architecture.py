@@ -245,6 +245,7 @@ def test_every_contract_holds(copy: Path) -> None:
     assert f"{len(contracts())} kept, 0 broken." in report, report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("contract", VIOLATIONS)
 def test_a_violation_of_a_contract_breaks_it(contract: str, copy: Path) -> None:
     [full] = [name for name in contracts() if name.startswith(contract)]

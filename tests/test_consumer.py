@@ -27,7 +27,7 @@ from agora_sidecar.store import Redis, connect
 from tests.conftest import start_store
 from tests.fakes.clock import FakeClock
 from tests.integration.processes import Store, until
-from tests.integration.test_receiver_process import servers
+from tests.integration.test_receiver_process import each_server, servers
 from tests.integration.topology import Cluster
 
 pytestmark = pytest.mark.integration
@@ -37,7 +37,7 @@ IDLE = 0.3
 """Seconds after which these tests' entries may be claimed."""
 
 
-@pytest.fixture(scope="module", params=servers(), ids=lambda program: Path(program).name)
+@pytest.fixture(scope="module", params=each_server())
 def url(request: pytest.FixtureRequest) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="as-") as folder:
         process, url = start_store(request.param, Path(folder))
@@ -54,7 +54,7 @@ async def client(url: str) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-@pytest.fixture(params=servers(), ids=lambda program: Path(program).name)
+@pytest.fixture(params=each_server())
 async def mortal(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     """A store of the test's own, without persistence: it comes back empty."""
     with tempfile.TemporaryDirectory(prefix="as-") as folder:

@@ -23,7 +23,7 @@ from agora_sidecar.entry import notification_fields, quarantine_fields
 from agora_sidecar.keys import Keys, Shards
 from agora_sidecar.store import Redis, connect
 from tests.conftest import start_store
-from tests.integration.test_receiver_process import servers
+from tests.integration.test_receiver_process import each_server
 
 pytestmark = pytest.mark.integration
 KEYS = Keys()
@@ -37,7 +37,7 @@ app = typer.Typer()
 app.command()(replay)
 
 
-@pytest.fixture(scope="module", params=servers(), ids=lambda program: Path(program).name)
+@pytest.fixture(scope="module", params=each_server())
 def server(request: pytest.FixtureRequest) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="as-") as folder:
         process, url = start_store(request.param, Path(folder))

@@ -20,7 +20,7 @@ from aiohttp.test_utils import TestServer
 
 from agora_sidecar.store import StoreError, connect, store_errors
 from tests.integration.processes import Store
-from tests.integration.test_receiver_process import servers
+from tests.integration.test_receiver_process import each_server
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
@@ -215,7 +215,7 @@ async def test_the_health_check_believes_livez(
         assert (await process.wait() == 0) is healthy
 
 
-@pytest.fixture(params=servers(), ids=lambda program: Path(program).name)
+@pytest.fixture(params=each_server())
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     """A server with the configuration and the users that Compose hands over."""
     _, deploy = prepared(tmp_path, "--emulator")

@@ -12,7 +12,7 @@ from agora_sidecar.emulator.emulator import Emulator
 from agora_sidecar.emulator.options import EmulatorOptions
 from agora_sidecar.store import StoreError, connect, store_errors
 from tests.integration.processes import Store, get, sidecar, until
-from tests.integration.test_receiver_process import notice, send, servers
+from tests.integration.test_receiver_process import each_server, notice, send
 from tests.integration.test_scheduler_process import SOURCES, Business, closed, more
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]
@@ -59,7 +59,7 @@ class Guarded(Store):
         return ""
 
 
-@pytest.fixture(params=servers(), ids=lambda program: Path(program).name)
+@pytest.fixture(params=each_server())
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Guarded]:
     with tempfile.TemporaryDirectory(prefix="as-") as folder:
         store = Guarded(request.param, Path(folder))

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,14 @@ def servers() -> list[str]:
     return [*on_path[:1], str(get_binary_path())]
 
 
-@pytest.fixture(params=servers(), ids=lambda program: Path(program).name)
+def each_server() -> list[Any]:
+    """The first for `make test`; the others, on which little depends, for `make verify`."""
+    first, *others = servers()
+    slow = [pytest.param(one, marks=pytest.mark.slow, id=Path(one).name) for one in others]
+    return [pytest.param(first, id=Path(first).name), *slow]
+
+
+@pytest.fixture(params=each_server())
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     with tempfile.TemporaryDirectory(prefix="as-") as folder:
         store = Store(request.param, Path(folder), *ALWAYS)

@@ -32,7 +32,9 @@ for i = 1, tonumber(ARGV[1]) do redis.call('XADD', KEYS[1], '*', 'n', i) end
 """
 
 
-@pytest.fixture(scope="module", params=["redis-server", "valkey"])
+@pytest.fixture(
+    scope="module", params=["redis-server", pytest.param("valkey", marks=pytest.mark.slow)]
+)
 def store_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """Each kind of server that is supported."""
     program = get_binary_path() if request.param == "valkey" else shutil.which("redis-server")
