@@ -125,7 +125,7 @@ def explain(
 
 def _snapshot(document: Document) -> dict[str, Any]:
     async def work(sync: Sync) -> dict[str, Any]:
-        outcomes = await sync.plans()
+        outcomes = await sync.look()
         return sync.snapshot() | {"targets": [_standing(outcome) for outcome in outcomes]}
 
     return with_sync(document, work)

@@ -118,8 +118,8 @@ async def _allowlist(document: Document, client: Client) -> list[Finding]:
         clock=SystemClock(),
         registry=CollectorRegistry(),
     )
+    outcomes = await sync.look()
     snapshot = sync.snapshot()
-    outcomes = await sync.plans()
     found = [*findings.of_targets(outcomes), *await _remarks(document, outcomes)]
     found += findings.of_list(snapshot, interval=settings.poll_interval)
     found += of_orders(snapshot)

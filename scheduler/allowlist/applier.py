@@ -8,7 +8,7 @@ lease. Every round starts from what a target says, never from memory.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import structlog
@@ -120,11 +120,14 @@ class Applier:
         return [await self._planned(target, goal) for target in targets]
 
     async def look(self, goal: Goal, which: Which = lambda _: True) -> None:
-        """Note how each of these targets stands; change nothing."""
-        for outcome in await self.plans(goal, which):
-            lacks = "frozen, and not as it should be" if _lacking(outcome) else ""
-            problem = outcome.problem or lacks
-            self._remember(Outcome(outcome.target, outcome.plan, problem, self._clock.now()))
+        """Note how each of these targets stands while it is frozen; change nothing."""
+        self.note(await self.plans(goal, which), lacking="frozen, and not as it should be")
+
+    def note(self, outcomes: Sequence[Outcome], *, lacking: str = "not as it should be") -> None:
+        """Remember that these targets stand so; `lacking`: the problem of one that lacks."""
+        for outcome in outcomes:
+            lacks = lacking if outcome.plan and not outcome.plan.empty else ""
+            self._remember(replace(outcome, problem=outcome.problem or lacks))
 
     async def apply(
         self, goal: Callable[[], Goal], *, cause: str, which: Which = lambda _: True
@@ -136,7 +139,7 @@ class Applier:
         found = []
         for target in filter(which, self.targets):
             async with self._busy[target.name]:
-                outcome = await self._brought_in_line(target, goal(), cause=cause)
+                outcome = await self._surely(target, goal(), cause=cause)
             self._remember(outcome)
             found.append(outcome)
         return found
@@ -152,9 +155,15 @@ class Applier:
         return found
 
     async def uninstall(self) -> None:
-        """Take away what is ours from every target. Raises TargetError."""
+        """Take away what is ours from every target that can. Raises TargetError: not from all."""
+        failed: list[TargetError] = []
         for target in self.targets:
-            await target.uninstall()
+            try:
+                await target.uninstall()
+            except TargetError as error:
+                failed.append(error)
+        if failed:
+            raise TargetError(failed[0].target, "; ".join([failed[0].why, *map(str, failed[1:])]))
 
     async def step_down(self) -> None:
         """Let somebody else lead at once, if we do."""
@@ -171,6 +180,13 @@ class Applier:
         change = plan(target.name, current, self._wish(target, goal), form=target.form)
         return Outcome(target.name, change, "", now)
 
+    async def _surely(self, target: Target, goal: Goal, *, cause: str) -> Outcome:
+        try:
+            return await self._brought_in_line(target, goal, cause=cause)
+        except Exception as error:  # boundary: a bug in one must not keep the others from theirs
+            log.exception("allowlist.target_failed", target=target.name, why=repr(error))
+            return Outcome(target.name, None, f"failed: {error!r}"[:300], self._clock.now())
+
     async def _brought_in_line(self, target: Target, goal: Goal, *, cause: str) -> Outcome:
         outcome = await self._planned(target, goal)
         if outcome.plan is None:
@@ -181,12 +197,11 @@ class Applier:
                 outcome = await self._changed(target, goal, outcome.plan, cause=cause)
             await self._open(target, goal)
             await self._count(target)
-        except GuardError as error:
-            outcome = Outcome(target.name, outcome.plan, str(error), self._clock.now())
-            self._note(outcome, cause, result="refused")
-        except TargetError as error:
-            outcome = Outcome(target.name, outcome.plan, error.why, self._clock.now())
-            self._note(outcome, cause, result="failed")
+        except (GuardError, TargetError) as error:
+            why = error.why if isinstance(error, TargetError) else str(error)
+            outcome = Outcome(target.name, outcome.plan, why, self._clock.now())
+            refused = isinstance(error, GuardError)
+            self._note(outcome, cause, result="refused" if refused else "failed")
         return outcome
 
     async def _changed(self, target: Target, goal: Goal, change: Plan, *, cause: str) -> Outcome:
@@ -283,7 +298,3 @@ class Applier:
             log.error("allowlist.not_applied", why=outcome.problem, **facts)
         else:
             log.info("allowlist.applied", **facts)
-
-
-def _lacking(outcome: Outcome) -> bool:
-    return outcome.plan is not None and not outcome.plan.empty

@@ -104,6 +104,7 @@ class Operating:
         return f"open to everybody for {seconds:.0f} s where targets can be opened; {stood}"
 
     async def _close(self, _: Request) -> str:
+        self._not_frozen()  # or the port would stay open, and nothing would say so
         self._sync.orders.open(0.0)
         return await self._brought_in_line("close")
 
@@ -116,9 +117,10 @@ class Operating:
             )
         await self._sync.keeper.save()
         self._sync.orders.unfreeze()
-        stood = await self._brought_in_line("rollback")
-        # else the next poll would put everything back as it was
-        self._sync.orders.freeze(f"rolled back to revision {revision}", seconds=None)
+        try:
+            stood = await self._brought_in_line("rollback")
+        finally:  # also where a target fails: the next poll would put everything back as it was
+            self._sync.orders.freeze(f"rolled back to revision {revision}", seconds=None)
         return f"rolled back to revision {revision}, and frozen until `unfreeze`; {stood}"
 
     async def _brought_in_line(self, cause: str) -> str:

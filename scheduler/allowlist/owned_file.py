@@ -6,6 +6,7 @@ killed between the rename and the telling. A file without our mark is never over
 """
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +89,10 @@ class OwnedFile:
         if self.path.exists():
             previous = self.path.with_name(f"{self.path.name}.previous")
             previous.unlink(missing_ok=True)
-            os.link(self.path, previous)
+            try:
+                os.link(self.path, previous)
+            except OSError:  # no links there, or it is another user's: root made the first one
+                shutil.copyfile(self.path, previous)
 
 
 def write_through(path: Path, content: bytes) -> None:

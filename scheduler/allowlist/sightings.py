@@ -100,12 +100,10 @@ class Sightings:
 
     def delivered(self, counts: Mapping[str, int]) -> None:
         """So many authentic deliveries came, by verdict: listed, unlisted, unknown."""
-        days = self.seen.deliveries
-        today = days.setdefault(str(int(self._clock.now() // 86_400)), {})
+        days = self.seen.deliveries = self._last_days()
+        today = days.setdefault(str(self._today), {})
         for verdict, number in counts.items():
             today[verdict] = today.get(verdict, 0) + number
-        while len(days) > DAYS:
-            del days[min(days, key=int)]
         all_days = self.deliveries()
         if told := all_days["listed"] + all_days["unlisted"]:
             self._metrics.coverage.set(all_days["listed"] / told)
@@ -113,9 +111,18 @@ class Sightings:
     def deliveries(self) -> Counter[str]:
         """Authentic deliveries of the last days, by verdict."""
         counts: Counter[str] = Counter()
-        for day in self.seen.deliveries.values():
+        for day in self._last_days().values():
             counts.update(day)
         return counts
+
+    @property
+    def _today(self) -> int:
+        return int(self._clock.now() // 86_400)
+
+    def _last_days(self) -> dict[str, dict[str, int]]:
+        """Without those before, and without days that a clock that jumped made up."""
+        days = [str(self._today - ago) for ago in range(DAYS)]
+        return {day: found for day, found in self.seen.deliveries.items() if day in days}
 
     def save(self) -> None:
         """Put it on disk."""

@@ -134,6 +134,12 @@ class Sync:
         """What each target lacks now; changes nothing. Without a list nobody can tell."""
         return await self.applier.plans(self.goal())
 
+    async def look(self) -> list[Outcome]:
+        """What each target lacks now, noted as how it stands; changes nothing."""
+        outcomes = await self.plans()
+        self.applier.note(outcomes)
+        return outcomes
+
     async def publish(self) -> None:
         """Tell readers."""
         if self._publish is not None:

@@ -260,3 +260,6 @@ def test_status_tells_what_was_seen_and_whether_to_enforce(machine: Machine) -> 
     assert "blind: 77.1.2.4 came" in text
     assert "4 of 100 authentic deliveries came from unlisted addresses: 77.1.2.3" in text
     assert "9 packets, authentic deliveries" in machine.run("explain", "77.1.2.3").stdout
+    assert "allow.conf is not in sync" in text.split("enforcing is not known to be safe:")[1]
+    machine.run("apply")
+    assert "is not in sync" not in machine.run("status").stdout

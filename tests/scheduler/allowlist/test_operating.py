@@ -133,3 +133,21 @@ async def test_a_target_that_fails_is_the_answer(world: World) -> None:
     world.target.fail_next = "the disk is full"
     answer = await order(world, "apply")
     assert (answer.done, answer.text) == (False, "memory: the disk is full")
+
+
+async def test_a_port_is_not_said_to_be_closed_while_nothing_may_be_touched(world: World) -> None:
+    assert (await order(world, "open", seconds=60.0)).done
+    assert (await order(world, "freeze")).done
+    assert not (await order(world, "close")).done
+    assert world.sync.orders.open_left > 0
+    assert (await order(world, "unfreeze")).done
+    assert (await order(world, "close")).done
+
+
+async def test_a_rollback_is_frozen_also_where_a_target_fails(world: World) -> None:
+    world.list.say(C)
+    await world.sync.run_once()
+    world.target.fail_next = "the disk is full"
+    answer = await order(world, "rollback", str(world.sync.keeper.revisions[0]))
+    assert (answer.done, "the disk is full" in answer.text) == (False, True)
+    assert world.sync.orders.frozen

@@ -55,8 +55,8 @@ def test_nothing_is_forgotten_by_a_restart(tmp_path: Path, clock: FakeClock) -> 
 def test_deliveries_of_days_ago_do_not_count(tmp_path: Path, clock: FakeClock) -> None:
     found = sightings(tmp_path, clock)
     for _ in range(6):
-        found.delivered({"listed": 10})
         clock.advance(86_400.0)
+        found.delivered({"listed": 10})
     assert found.deliveries()["listed"] == 30
 
 
@@ -72,3 +72,23 @@ def test_a_scan_is_remembered_in_part(tmp_path: Path, clock: FakeClock) -> None:
 def test_a_damaged_file_is_none(tmp_path: Path, clock: FakeClock, junk: bytes) -> None:
     (tmp_path / "sightings").write_bytes(junk)
     assert sightings(tmp_path, clock).seen.sources == {}
+
+
+def test_deliveries_of_last_week_do_not_count_where_none_came_since(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    found = sightings(tmp_path, clock)
+    found.delivered({"listed": 10})
+    clock.advance(7 * 86_400.0)
+    assert found.deliveries()["listed"] == 0
+
+
+def test_a_clock_that_was_ahead_leaves_no_day_behind(tmp_path: Path, clock: FakeClock) -> None:
+    ahead = FakeClock()
+    ahead.advance(400 * 86_400.0)
+    before = sightings(tmp_path, ahead)
+    before.delivered({"listed": 10})
+    before.save()
+    found = sightings(tmp_path, clock)
+    found.delivered({"listed": 1})
+    assert found.deliveries() == {"listed": 1}

@@ -12,6 +12,7 @@ from scheduler.allowlist.applier import NO_LIST
 from scheduler.allowlist.audit import Audit
 from scheduler.allowlist.holding import Oddities
 from scheduler.allowlist.sync import Sync
+from scheduler.allowlist.targets import TargetError
 from tests.fakes.address_list import AddressList
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_target import MemoryTarget
@@ -193,6 +194,31 @@ async def test_a_target_that_fails_does_not_keep_the_others_from_theirs(world: W
     assert [entry["why"] for entry in failed] == ["the disk is full"]
     await world.sync.run_once()
     assert world.admitted() == {A, B, "9.9.9.9"}
+
+
+async def test_a_target_with_a_bug_does_not_either(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken() -> None:
+        raise KeyError("IsEgress")
+
+    monkeypatch.setattr(world.target, "read", broken)
+    await world.sync.run_once()
+    assert world.other.current is not None
+    assert world.sync.out_of_sync == ["memory"]
+
+
+async def test_what_cannot_be_uninstalled_keeps_nothing_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuses() -> None:
+        raise TargetError("memory", "has no `remove`")
+
+    await world.sync.run_once()
+    monkeypatch.setattr(world.target, "uninstall", refuses)
+    with pytest.raises(TargetError, match="has no `remove`"):
+        await world.sync.applier.uninstall()
+    assert world.other.current is None
 
 
 async def test_a_target_that_lies_is_found_out_by_reading_back(world: World) -> None:

@@ -124,6 +124,19 @@ async def test_the_file_before_is_kept(path: Path) -> None:
     assert "101.36.1.2" in path.with_name("allow.conf.previous").read_text()
 
 
+async def test_a_first_file_of_another_user_is_replaced(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:  # as fs.protected_hardlinks does
+        raise PermissionError(1, "Operation not permitted")
+
+    path.write_text("# written by agora-sidecar\ndeny all;\n")
+    monkeypatch.setattr(os, "link", refused)
+    await FileTarget(path, form="nginx").apply({A: None})
+    assert "allow 101.36.1.2;" in path.read_text()
+    assert "allow" not in path.with_name("allow.conf.previous").read_text()
+
+
 async def test_a_check_that_fails_leaves_the_old_file_in_force(path: Path) -> None:
     await FileTarget(path, form="plain").apply({A: None})
     script = "import sys; print('syntax error near', sys.argv[1]); sys.exit(3)"
