@@ -205,7 +205,10 @@ def _trimmer(ground: _Ground) -> Trimmer:
 async def _listening(
     app: web.Application, name: str, listen: Listen, *, within: float = 2.0
 ) -> AsyncIterator[int]:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=within)
+    # a caller that leaves cancels nothing: what its call began must become known
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=within, handler_cancellation=False
+    )
     async with listening(runner, name=name, host=listen.host, port=listen.port) as port:
         yield port
 

@@ -147,6 +147,8 @@ class Exchange:
         if isinstance(error, SlowDownError):
             self._budget.hold_off(SLOW_DOWN)
             raise error
+        if isinstance(error, NoTurnError):
+            raise error  # no host's fault
         if not (call.repeatable or isinstance(error.__cause__, NEVER_SENT)):
             odd = error.status is None or isinstance(error, UnexpectedAnswerError)
             if odd and url != asked[-1]:  # the next call need not meet it too

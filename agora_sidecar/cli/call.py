@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from agora_sidecar.agora import calls
+from agora_sidecar.agora import calls, fields
 from agora_sidecar.agora.calls import Call
 from agora_sidecar.agora.recordings import MIX, MODES, Recording
 from agora_sidecar.cli.call_order import Order
@@ -182,7 +182,7 @@ def stop(
     order = Order(config, app_id=app_id, dry_run=dry_run, force=force, as_json=as_json)
     found = order.body(calls.STOP, body, assignments, cname=cname, uid=uid, mode=mode)
     task = Recording(order.app_id, resource_id, sid, mode, "", "")
-    waits = found["clientRequest"].get("async_stop") is not True
+    waits = fields.mapping(found.get("clientRequest")).get("async_stop") is not True
     order.carry_out(lambda: calls.about(calls.STOP, task, found, patient=waits))
 
 

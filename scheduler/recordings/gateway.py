@@ -15,7 +15,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from agora_sidecar.agora import calls, fields
 from agora_sidecar.agora.calls import Call
-from agora_sidecar.agora.errors import ApiError
+from agora_sidecar.agora.errors import ApiError, RetryLaterError, UnexpectedAnswerError
 from agora_sidecar.agora.exchange import Answer as Reply
 from agora_sidecar.process.clock import Clock
 from scheduler.recordings import gateway_answers as say
@@ -161,7 +161,8 @@ class Gateway:
         )
 
     def _body(self, request: web.Request, raw: bytes) -> Mapping[str, Any]:
-        if request.content_type != "application/json":
+        # the reference lets it be left out; what a page sends has an Origin
+        if request.content_type != "application/json" and "Content-Type" in request.headers:
             reason = "Content-Type must be application/json"
             raise RefusalError(say.service(400, say.WRONG_TYPE_OF_CONTENT, reason))
         try:
@@ -176,12 +177,25 @@ class Gateway:
     async def _forward(self, incoming: Incoming) -> Reply:
         """Carry it to the vendor, and note what it means for the recording."""
         async with self._tied(incoming):
-            try:
-                reply = await self._client.forward(to_vendor(incoming))
-            finally:
-                if incoming.name == calls.STOP:
-                    await self._memory.want_stopped(incoming.sid)
+            if incoming.name == calls.STOP:
+                return await self._stop(incoming)
+            reply = await self._client.forward(to_vendor(incoming))
         await self._note(incoming, reply)
+        return reply
+
+    async def _stop(self, incoming: Incoming) -> Reply:
+        """Carry a stop: it is owed from then on, for which its recording must be known."""
+        told: Mapping[str, Any] | None = None
+        try:
+            reply = await self._client.forward(to_vendor(incoming))
+            told = reply.body
+        except (RetryLaterError, UnexpectedAnswerError):
+            told = {}  # it may run, and have to be stopped
+            raise
+        finally:
+            if told is not None:
+                await self._know(incoming, incoming.sid, told)
+            await self._memory.want_stopped(incoming.sid)
         return reply
 
     @asynccontextmanager
@@ -210,11 +224,13 @@ class Gateway:
                 now=self._clock.monotonic(),
             )
         elif incoming.resource_id:
-            sid = incoming.sid or str(reply.body["sid"])
-            tie = self._ties.get(incoming.resource_id)
-            known = facts(incoming, sid=sid, tie=tie, told=reply.body)
-            if known is not None:
-                await self._memory.know(known)
+            await self._know(incoming, incoming.sid or str(reply.body["sid"]), reply.body)
+
+    async def _know(self, incoming: Incoming, sid: str, told: Mapping[str, Any]) -> None:
+        tie = self._ties.get(incoming.resource_id)
+        known = facts(incoming, sid=sid, tie=tie, told=told)
+        if known is not None:
+            await self._memory.know(known)
 
     def _failed(self, error: ApiError, request: web.Request, began: float) -> web.Response:
         answer = say.of_error(error)
@@ -261,11 +277,14 @@ class Gateway:
 
 async def _bounded(request: web.Request) -> bytes:
     raw = bytearray()
-    async for chunk in request.content.iter_any():
-        raw += chunk
-        if len(raw) > MAX_BODY:
-            reason = f"body must have at most {MAX_BODY} bytes"
-            raise RefusalError(say.service(413, say.BAD_PARAMETER, reason))
+    try:
+        async for chunk in request.content.iter_any():
+            raw += chunk
+            if len(raw) > MAX_BODY:
+                reason = f"body must have at most {MAX_BODY} bytes"
+                raise RefusalError(say.service(413, say.BAD_PARAMETER, reason))
+    except (web.RequestPayloadError, OSError):  # its caller left, or wrote it otherwise than told
+        raise RefusalError(say.service(400, say.BAD_PARAMETER, "body cannot be read")) from None
     return bytes(raw)
 
 

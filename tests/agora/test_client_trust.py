@@ -1,12 +1,19 @@
 """Which hosts are believed, blamed and reached, and what never leaves this machine."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp.test_utils import TestServer
+from structlog.testing import capture_logs
 
 from agora_sidecar.agora.client import Client
-from agora_sidecar.agora.errors import RefusedError, RetryLaterError, UnexpectedAnswerError
+from agora_sidecar.agora.errors import (
+    NoTurnError,
+    RefusedError,
+    RetryLaterError,
+    UnexpectedAnswerError,
+)
 from agora_sidecar.agora.recordings import Recording
 from agora_sidecar.process.clock import SystemClock
 from tests.fakes.agora_api import AgoraApi
@@ -134,3 +141,28 @@ async def test_answers_are_asked_for_uncompressed(hosts: tuple[Host, Host]) -> N
     async with client_of(host) as client:
         await client.query(RECORDING)
     assert host.asked[0].headers["Accept-Encoding"] == "identity"
+
+
+async def test_a_start_without_a_turn_in_the_budget_is_no_hosts_failure(
+    hosts: tuple[Host, Host],
+) -> None:
+    first, second = hosts
+    first.say({"sid": "SID"})
+    wish = {"resource_id": "RID", "mode": "mix", "cname": "room1", "uid": "1", "client_request": {}}
+    client = Client(
+        base_urls=[first.url, second.url],
+        customer_id="id",
+        customer_secret="s3cret",
+        validate=False,
+        clock=SystemClock(),
+        requests_per_second=0.8,
+        timeout=0.2,
+    )
+    async with client:
+        await client.start("app", **wish)
+        with pytest.raises(NoTurnError), capture_logs() as logs:
+            await client.start("app", **wish)
+        assert not logs
+        await asyncio.sleep(1.2)
+        assert await client.start("app", **wish) == "SID"
+    assert not second.asked

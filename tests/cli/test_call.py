@@ -91,6 +91,14 @@ def test_force_sends_it_all_the_same(emulator: ThreadedEmulator) -> None:
     assert (error["status"], error["code"], error["advice"]) == (400, 2, "give up")
 
 
+def test_force_sends_a_stop_that_is_none_too(emulator: ThreadedEmulator) -> None:
+    task = ("--resource-id", "RID", "--sid", "SID")
+    body = json.dumps({"clientRequest": []})
+    result = call(emulator, "stop", *task, *NAMES, "--body", "-", "--force", "--json", given=body)
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["error"]["status"] == 400
+
+
 def test_a_dry_run_shows_what_would_be_sent_with_secrets_masked() -> None:
     words = ("start", "--resource-id", "RID", *NAMES, "--body", "-", "--dry-run")
     result = call(None, *words, given=json.dumps(MIX_START))

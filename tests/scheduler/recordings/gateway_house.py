@@ -37,8 +37,18 @@ class HouseLedger(MemoryLedger):
         return await super().load(sid)
 
 
+class Server(TestServer):
+    """As the scheduler serves: a caller that leaves cancels nothing."""
+
+    async def _make_runner(self, **options: Any) -> web.AppRunner:
+        return web.AppRunner(self.app, **options | {"handler_cancellation": False})
+
+
 class House:
     """`call` asks the gateway; `api` is the vendor; `ledger` what is known."""
+
+    requests_per_second = float("inf")
+    timeout = 5.0
 
     def __init__(self, **settings: Any) -> None:
         self.api = AgoraApi()
@@ -55,8 +65,8 @@ class House:
             customer_id=CUSTOMER,
             customer_secret=CUSTOMER_SECRET,
             clock=self.clock,
-            requests_per_second=float("inf"),
-            timeout=5.0,
+            requests_per_second=self.requests_per_second,
+            timeout=self.timeout,
         )
         registry = Registry(ledger=self.ledger, timings=Timings(), clock=self.clock)
         memory = Memory(registry=registry, clock=self.clock)
@@ -71,7 +81,7 @@ class House:
             clock=self.clock,
             metrics=self.metrics,
         )
-        self.client: TestClient[Any, Any] = TestClient(TestServer(application))
+        self.client: TestClient[Any, Any] = TestClient(Server(application))
         await self.client.start_server()
         return self
 
