@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from scheduler.recordings.decide import stop_owed
 from scheduler.recordings.ledger import Change, Finding
 from scheduler.recordings.naming import expected_files
 from scheduler.recordings.session import Session
@@ -57,7 +58,7 @@ def describe(session: Session, *, now: float) -> dict[str, Any]:
     silent_since = None if session.closed_at is not None else session.heard_at
     shown["silent_for"] = None if silent_since is None else round(now - silent_since, 1)
     shown["unaskable_why"] = session.unaskable(now) or None
-    shown["wanted"] = "stopped" if session.stop_wanted else "recording"
+    shown["wanted"] = _wanted(session, now=now)
     return {_camel(name): value for name, value in shown.items()}
 
 
@@ -71,7 +72,7 @@ def brief(session: Session, *, now: float) -> dict[str, Any]:
         "silentFor": None if session.heard_at is None else round(now - session.heard_at, 1),
         "unaskable": not session.askable(now),
         "failingOver": session.failing_over,
-        "wanted": "stopped" if session.stop_wanted else "recording",
+        "wanted": _wanted(session, now=now),
     }
 
 
@@ -80,6 +81,10 @@ def moment(at: float | None) -> str | None:
     if at is None or not 0 <= at < 253_402_300_800:
         return None
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+
+
+def _wanted(session: Session, *, now: float) -> str:
+    return "stopped" if stop_owed(session, now=now) else "recording"
 
 
 def _change(session: Session, kind: str, facts: dict[str, Any]) -> Change:

@@ -16,6 +16,7 @@ from scheduler.recordings import gaps
 from scheduler.recordings.asking import Asker, Client
 from scheduler.recordings.decide import Action, Ask, Close, Stop, Stops, Tell, Wait, decide
 from scheduler.recordings.gaps import Damper
+from scheduler.recordings.jump import Jump
 from scheduler.recordings.kept import Kept
 from scheduler.recordings.ledger import (
     ConflictError,
@@ -107,6 +108,7 @@ class Reconciler:
         self._fence = 0
         self._problem = ""
         self._doubt_until = 0.0
+        self._jump = Jump(clock)
         self.pace = Pace()
 
     async def run_once(self) -> float | None:
@@ -127,6 +129,7 @@ class Reconciler:
         if fence != self._fence:
             await self._holding(self._ledger.adopt(now=self._clock.now()))
             self._fence = fence
+        self._jump.look()
         self._asker.in_wave()
         sids = await self._ledger.due(now=self._clock.now(), limit=self._at_once)
         problems = await asyncio.gather(*(self._check(sid) for sid in sids), return_exceptions=True)
@@ -197,6 +200,8 @@ class Reconciler:
         if session is None:
             await self._ledger.postpone(sid, None, version=0)
             return
+        if self._jump.spoils(session):
+            session = await self._teller.note(session, self._jump.begun_anew) or session
         session = await self._withhold(session)
         match self._decide(session):
             case Wait(until):

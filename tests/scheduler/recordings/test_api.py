@@ -184,6 +184,15 @@ async def test_a_wanted_stop_is_owed(api: TestClient[Any, Any], ledger: MemoryLe
     assert await ledger.next_due() == NOW
 
 
+async def test_one_that_outlived_its_maximum_is_shown_as_to_be_stopped(
+    api: TestClient[Any, Any],
+) -> None:
+    started = {"startedAt": "2020-01-01T00:00:00Z", "resourceExpiredHour": 720}
+    await api.put(PATH, json=BODY | started | {"maxDuration": "1m"})
+
+    assert (await (await api.get(PATH)).json())["wanted"] == "stopped"
+
+
 async def test_a_closed_recording_needs_no_stop(
     api: TestClient[Any, Any], ledger: MemoryLedger
 ) -> None:

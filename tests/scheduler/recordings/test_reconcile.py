@@ -146,6 +146,21 @@ async def test_it_is_not_closed_before_the_404_lasted(world: World) -> None:
     assert len(world.closed()) == 1
 
 
+@pytest.mark.parametrize("seconds", [3600.0, -3600.0])
+async def test_a_404_has_not_lasted_because_the_clock_jumped(world: World, seconds: float) -> None:
+    await world.track(recording())
+    await world.live(122)  # silence, and the first 404
+    assert (await world.known()).missing_since is not None
+
+    world.clock.jump_for_test(seconds)
+    await fold(world.ledger, SID, lambda s: s and Change(s), now=world.clock.now(), timings=TIMINGS)
+    await world.live(60)
+    assert world.closed() == []
+    await world.live(3700)
+
+    assert [end["reason"] for end in world.closed()] == ["not_found"]
+
+
 async def test_a_404_that_is_not_the_vendors_closes_nothing_and_alarms(world: World) -> None:
     error = UnexpectedAnswerError(
         "query", host="api.example", status=404, reason="no Route matched"
