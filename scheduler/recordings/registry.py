@@ -1,5 +1,6 @@
 """What the business server and operators may do: make known, look, want a stop, forget."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -55,7 +56,7 @@ class Registry:
 
         try:
             saved = await fold(self._ledger, facts.sid, news, now=now, timings=self._timings)
-        except StoreError:
+        except (StoreError, asyncio.CancelledError):  # away, or given up because it hangs
             await self._owe(facts, now=now)
             raise
         before, joined = seen[-1]

@@ -1,5 +1,6 @@
 """Registrations on disk: given back to a store that lost them, and never more than that."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -160,6 +161,26 @@ async def test_a_registration_while_the_store_is_away_is_known_when_it_is_back(p
     found = await ledger.load(SID)
     assert found is not None
     assert (found.registered, found.max_recording_hour) == (True, 3.0)
+
+
+class HungLedger(MemoryLedger):
+    """A store that does not answer."""
+
+    async def load(self, sid: str) -> Session | None:
+        await asyncio.Event().wait()
+        return await super().load(sid)
+
+
+async def test_a_registration_that_nobody_waits_for_any_longer_is_on_disk(path: Path) -> None:
+    """A store that hangs is given up by the gateway before it fails."""
+    ledger, clock = HungLedger(), FakeClock(NOW)
+    disk = on_disk(path, ledger, clock=clock)
+    registry = Registry(ledger=ledger, timings=Timings(), clock=clock, kept=disk)
+    body = {"resourceId": "rid", "mode": "mix", "cname": "room", "uid": "1"}
+    facts = read_registration(SID, body, app_ids=["app"], now=NOW)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(registry.register(facts), 0.05)
+    assert set(await restored(path)) == {SID}
 
 
 async def test_a_damaged_line_is_said_set_aside_and_costs_only_itself(path: Path) -> None:
