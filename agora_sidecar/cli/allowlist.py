@@ -28,7 +28,11 @@ from scheduler.allowlist.report import Outcome
 from scheduler.allowlist.sync import Sync
 from scheduler.assembly import audit_of
 
-app = typer.Typer(no_args_is_help=True, help="See and steer the allow-list.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="See and steer the allow-list.",
+    epilog="Example: agora-sidecar allowlist status --config sidecar.toml",
+)
 
 EVERY_RECORD = sys.maxsize
 """More records than a file holds."""

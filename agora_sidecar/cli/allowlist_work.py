@@ -4,10 +4,8 @@ import asyncio
 import getpass
 import json
 import os
-import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -16,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from agora_sidecar.cli.config import refuse
 from agora_sidecar.cli.document import Document, read_document
+from agora_sidecar.process import logs
 from agora_sidecar.process.clock import SystemClock
 from agora_sidecar.process.settings import SettingsError
 from scheduler.allowlist.mailbox import Answer, FolderLock, Mailbox, Request
@@ -44,7 +43,7 @@ def document_of(config: str) -> Document:
 def with_sync(document: Document, action: Callable[[Sync], Awaitable[_T]]) -> _T:
     """Do this with the list and the targets as they are on this machine."""
     try:
-        with redirect_stdout(sys.stderr):  # log lines are no part of what is printed
+        with logs.aside():
             return asyncio.run(_run(document, action))
     except TargetError as error:
         fail(str(error))

@@ -30,6 +30,7 @@ def application(wanted: str = "") -> typer.Typer:
     app = typer.Typer(
         name="agora-sidecar",
         help="Runs beside a business server that uses Agora Cloud Recording.",
+        epilog="Example: agora-sidecar demo. Each command's --help has one of its own.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,

@@ -14,7 +14,11 @@ from agora_sidecar.agora.recordings import MIX, MODES, Recording
 from agora_sidecar.cli.call_order import Order
 from agora_sidecar.cli.config import ConfigOption
 
-app = typer.Typer(no_args_is_help=True, help="Call the vendor's API by hand, validated.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Call the vendor's API by hand, validated.",
+    epilog="Example: agora-sidecar call ncs-ip --config sidecar.toml",
+)
 
 Cname = Annotated[str, typer.Option(help="Channel, or a page's label.")]
 Uid = Annotated[str, typer.Option(help="The recorder's uid.")]

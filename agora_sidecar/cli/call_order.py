@@ -5,7 +5,6 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,6 +20,7 @@ from agora_sidecar.cli import call_body
 from agora_sidecar.cli.call_report import lines
 from agora_sidecar.cli.config import refuse
 from agora_sidecar.cli.document import read_document
+from agora_sidecar.process import logs
 from agora_sidecar.process.settings import SettingsError
 from agora_sidecar.settings import AgoraSettings
 
@@ -78,7 +78,7 @@ class Order:
             self._show(call)
             return
         try:
-            with redirect_stdout(sys.stderr):  # log lines are no part of what is printed
+            with logs.aside():
                 answer = asyncio.run(self._send(call))
         except ApiError as error:
             self._fail(error)

@@ -10,7 +10,11 @@ import typer
 from agora_sidecar.cli.document import Document, Process, read_document
 from agora_sidecar.process.settings import Loaded, SettingsError
 
-app = typer.Typer(no_args_is_help=True, help="Check and show the settings.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Check and show the settings.",
+    epilog="Example: agora-sidecar config check --config sidecar.toml",
+)
 
 ConfigOption = Annotated[
     str, typer.Option("--config", metavar="FILE", help="TOML file; otherwise SIDECAR_CONFIG.")

@@ -7,10 +7,9 @@ import asyncio
 import json
 import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import redirect_stdout, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -25,6 +24,7 @@ from agora_sidecar.cli.config import ConfigOption, refuse
 from agora_sidecar.cli.document import Document, Process, read_document
 from agora_sidecar.cli.findings import Finding
 from agora_sidecar.keys import Shards
+from agora_sidecar.process import logs
 from agora_sidecar.process.clock import SystemClock
 from agora_sidecar.process.settings import Loaded, SettingsError
 from agora_sidecar.store import Redis, StoreError, connect, durability, store_errors
@@ -67,7 +67,7 @@ def doctor(
         )
     except SettingsError as error:
         refuse(error)
-    with redirect_stdout(sys.stderr):  # log lines are no part of what is printed
+    with logs.aside():
         found = asyncio.run(_all(loaded, process))
     if as_json:
         typer.echo(json.dumps([finding.shown() for finding in found], indent=2, ensure_ascii=False))

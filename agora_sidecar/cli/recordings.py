@@ -9,7 +9,6 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import redirect_stdout
 from itertools import islice
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -20,6 +19,7 @@ from agora_sidecar.cli.config import ConfigOption, refuse
 from agora_sidecar.cli.document import Document, read_document
 from agora_sidecar.cli.timelines import list_recordings, show_recording, watched_line
 from agora_sidecar.keys import Shards
+from agora_sidecar.process import logs
 from agora_sidecar.process.clock import SystemClock
 from agora_sidecar.process.quantities import duration
 from agora_sidecar.process.settings import SettingsError
@@ -33,7 +33,11 @@ from scheduler.recordings.sharded_ledger import ShardedLedger
 
 _T = TypeVar("_T")
 
-app = typer.Typer(no_args_is_help=True, help="Look at recordings; ask about, stop or forget one.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Look at recordings; ask about, stop or forget one.",
+    epilog="Example: agora-sidecar recordings list --config sidecar.toml",
+)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Sid = Annotated[str, typer.Argument(metavar="SID", help="The recording's sid.")]
@@ -247,7 +251,7 @@ def _with_registry(config: str, action: Callable[[Registry], Awaitable[_T]]) -> 
     except SettingsError as error:
         refuse(error)
     try:
-        with redirect_stdout(sys.stderr):  # log lines are no part of what is printed
+        with logs.aside():
             return asyncio.run(_run(document, action))
     except (StoreError, ConflictError, SessionUnreadableError) as error:
         _fail(str(error))

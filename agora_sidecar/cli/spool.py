@@ -3,9 +3,7 @@
 import asyncio
 import json
 import os
-import sys
 import time
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -15,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from agora_sidecar.cli.config import ConfigOption, refuse
 from agora_sidecar.cli.document import Document, read_document
 from agora_sidecar.keys import Shards
+from agora_sidecar.process import logs
 from agora_sidecar.process.clock import SystemClock
 from agora_sidecar.process.settings import SettingsError
 from agora_sidecar.store import Durability, StoreError, connect, durability
@@ -27,7 +26,11 @@ from receiver.spool.folder import Found, damaged, files
 from receiver.spool.journal import JournalError, look
 from receiver.spool.spool import Spool
 
-app = typer.Typer(no_args_is_help=True, help="Look at the local spool, or give it back by hand.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Look at the local spool, or give it back by hand.",
+    epilog="Example: agora-sidecar spool status --config sidecar.toml",
+)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 LONGEST_WAIT = 120.0
@@ -78,7 +81,7 @@ def drain(
     for file in held:
         typer.echo(f"{file.path.name}: left to process {file.holder}, which holds it", err=True)
     try:
-        with redirect_stdout(sys.stderr):  # log lines are no part of what is printed
+        with logs.aside():
             given = asyncio.run(_drain(document, folder, wait or None))
     except (StoreError, JournalError) as error:
         _fail(str(error))

@@ -37,7 +37,7 @@ def show_recording(console: Console, shown: Mapping[str, Any]) -> None:
     """What is known, then what happened."""
     _line(console, Text(str(shown["sid"]), style="bold"))
     for name, value in shown.items():
-        if name not in _PLAIN and value not in (None, "", [], False, 0):
+        if name not in _PLAIN and value not in (None, "", [], (), False, 0):
             _line(console, f"{name}: {_plain(value)}")
     for file in shown["files"]:
         _line(console, f"file: {file['fileName']}")

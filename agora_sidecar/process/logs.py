@@ -2,6 +2,8 @@
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from typing import Literal
 
 import structlog
@@ -25,6 +27,18 @@ def set_level(level: Level) -> int:
     _Logger.__bases__ = (structlog.make_filtering_bound_logger(threshold),)
     logging.getLogger().setLevel(max(threshold, logging.WARNING))
     return threshold
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Within it only what is wrong is logged, and on standard error: a command prints its own."""
+    before = structlog.get_config()
+    with redirect_stdout(sys.stderr):
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+        try:
+            yield
+        finally:
+            structlog.configure(**before)
 
 
 def configure(

@@ -49,7 +49,9 @@ class SecretUrl(Secret):
         name, colon, _ = user.partition(":")
         masked = f"{name}{colon}{MASK if colon else ''}{at}{host}"
         query = _PASSWORD_PARAMETER.sub(rf"\1={MASK}", parts.query)
-        return urlunsplit(parts._replace(netloc=masked, query=query))
+        shown = urlunsplit(parts._replace(netloc=masked, query=query))
+        # of a socket's address it takes the slashes away: nobody could connect to what is shown
+        return shown.replace("unix:/", "unix:///", 1) if not parts.netloc else shown
 
 
 def _not_empty(value: Secret) -> Secret:

@@ -92,7 +92,7 @@ class Operating:
 
     async def _unfreeze(self, _: Request) -> str:
         self._sync.orders.unfreeze()
-        return await self._brought_in_line("unfreeze")
+        return f"no longer frozen; {await self._brought_in_line('unfreeze')}"
 
     async def _open(self, request: Request) -> str:
         seconds = request.seconds or 0.0
@@ -106,7 +106,7 @@ class Operating:
     async def _close(self, _: Request) -> str:
         self._not_frozen()  # or the port would stay open, and nothing would say so
         self._sync.orders.open(0.0)
-        return await self._brought_in_line("close")
+        return f"closed but for the list; {await self._brought_in_line('close')}"
 
     async def _rollback(self, request: Request) -> str:
         revision = int(request.argument) if request.argument.isdecimal() else -1
@@ -137,4 +137,4 @@ class Operating:
 
 
 def _stood(outcomes: list[Outcome]) -> str:
-    return ", ".join(f"{o.target} in sync" for o in outcomes) or "nothing to apply to"
+    return ", ".join(f"{o.target} in sync" for o in outcomes) or "no targets are configured"

@@ -151,7 +151,8 @@ class Sync:
 
     def watch_age(self) -> str:
         """late, stale, critical or nothing; said in the log when it becomes another."""
-        level = self._level()
+        asked = self._age() is not None or self._failures
+        level = self._level() if asked else ""  # at a first start there is no list to be old
         self.metrics.alarm.set(LEVELS[level])
         if LEVELS[level] > LEVELS[self._alarm]:
             log.error("allowlist.list_old", level=level, age=self._age(), failed=self._failures)

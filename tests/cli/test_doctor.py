@@ -160,6 +160,7 @@ async def test_an_account_that_does_not_answer_is_a_problem(tmp_path: Path, stor
     result = await _in_thread(tmp_path, store.url, "--for", "scheduler", **settings)
     assert result.exit_code == 3
     assert "problem account: the address list cannot be had" in result.stdout
+    assert "agora." not in result.stderr  # log lines of level debug
     assert "spool" not in result.stdout
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 import structlog
 
-from agora_sidecar.process.logs import Level, configure
+from agora_sidecar.process.logs import Level, aside, configure
 from agora_sidecar.process.secret import Secret
 
 HUNTER = "hunter2-is-the-secret"
@@ -35,6 +35,17 @@ def lines(output: Output) -> list[dict[str, Any]]:
 def fail_with_a_secret_at_hand() -> None:
     token = HUNTER
     raise RuntimeError(f"length {len(token)}")
+
+
+def test_aside_only_what_is_wrong_is_said_and_not_on_standard_output(capsys: Output) -> None:
+    with aside():
+        structlog.get_logger().debug("agora.call")
+        structlog.get_logger().info("allowlist.polled")
+        structlog.get_logger().warning("allowlist.not_applied")
+    structlog.get_logger().info("event.stored")
+    out, err = capsys.readouterr()
+    assert ("allowlist.not_applied" in err, err.count("\n")) == (True, 1)
+    assert ("event.stored" in out, out.count("\n")) == (True, 1)
 
 
 def test_an_event_is_one_json_object_on_one_line(capsys: Output) -> None:

@@ -226,6 +226,11 @@ def test_the_password_of_an_address_prints_as_stars() -> None:
     assert HUNTER not in repr(store)
 
 
+@pytest.mark.parametrize("address", ["unix:///run/redis.sock", "unix:///run/redis.sock?db=1"])
+def test_the_address_of_a_socket_is_shown_as_it_is_written(address: str) -> None:
+    assert str(SecretUrl(address)) == address
+
+
 def test_an_address_that_cannot_be_taken_apart_is_masked_whole() -> None:
     assert str(SecretUrl(f"redis://[{HUNTER}")) == "********"
 

@@ -90,6 +90,14 @@ async def test_the_age_of_the_list_is_an_alarm_that_grows_and_ends(world: World)
     assert world.admitted() == {A}
 
 
+async def test_before_the_first_poll_no_list_is_old(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.list.fail()
+    assert world.sync.watch_age() == ""
+    await world.sync.run_once()
+    assert world.sync.watch_age() == "critical"
+
+
 async def test_a_rotation_is_counted_and_its_blind_time_known(world: World) -> None:
     world.sync.sightings.came(ip_address("9.9.9.1"), packets=1)
     world.clock.advance(2.5)
