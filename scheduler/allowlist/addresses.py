@@ -153,6 +153,15 @@ def restore(book: Book, earlier: Book) -> Book:
     return _revised(replace(book, held=None), dict(earlier.entries))
 
 
+def without(book: Book, addresses: Collection[Address]) -> Book:
+    """The book without these, and with nothing held if it held one of them."""
+    held = book.held
+    if held is not None and set(held.addresses) & set(addresses):
+        held = None
+    entries = {a: entry for a, entry in book.entries.items() if a not in addresses}
+    return _revised(replace(book, held=held), entries)
+
+
 def _revised(book: Book, entries: dict[Address, Entry]) -> Book:
     before = {address: entry.active for address, entry in book.entries.items()}
     after = {address: entry.active for address, entry in entries.items()}

@@ -36,19 +36,22 @@ class BookFile:
     path: Path
 
     def load(self, *, now: float) -> Book:
-        """The book as it is now; an empty one where there is none that can be trusted."""
+        """The book as it is now; an empty one where there is none that can be trusted.
+
+        That one goes on behind the revisions that are kept, or they would push its own out.
+        """
         try:
             raw = self.path.read_bytes()
         except FileNotFoundError:
-            return Book()
+            return self._empty()
         except OSError as error:
             log.error("allowlist.book_unreadable", path=str(self.path), why=error.strerror)
-            return Book()
+            return self._empty()
         try:
             book, written = _read(raw)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             self._set_aside(repr(error))
-            return Book()
+            return self._empty()
         return pass_time(book, now - written)
 
     def save(self, book: Book, *, now: float) -> None:
@@ -88,6 +91,9 @@ class BookFile:
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             log.error("allowlist.book_damaged", path=str(self._kept(revision)), why=repr(error))
             return None
+
+    def _empty(self) -> Book:
+        return Book(revision=max(self.kept(), default=0))
 
     def _kept(self, revision: int) -> Path:
         return self.path.parent / "revisions" / f"{revision:09}"

@@ -21,6 +21,7 @@ from scheduler.allowlist.addresses import (
     pass_time,
     restore,
     turned_over,
+    without,
 )
 from scheduler.allowlist.audit import Audit
 from scheduler.allowlist.book_file import BookFile, BookFileError
@@ -59,7 +60,7 @@ class Keeper:
         """The book as of now."""
         monotonic = self._clock.monotonic()
         if self._book is None:
-            self._book = self._file.load(now=self._clock.now())
+            self._book = self._allowed(self._file.load(now=self._clock.now()))
         else:
             self._book = pass_time(self._book, monotonic - self._aged_at)
         self._aged_at = monotonic
@@ -99,8 +100,8 @@ class Keeper:
 
     def go_back(self, revision: int) -> bool:
         """Admit whom an earlier revision admitted; whether there is such a one."""
-        earlier = self._file.load_kept(revision)
-        if earlier is None or not earlier.active:
+        earlier = self._allowed(self._file.load_kept(revision) or Book())
+        if not earlier.active:
             return False
         self._book = restore(self.book, earlier)
         return True
@@ -126,6 +127,15 @@ class Keeper:
                 self._kept = book.revision
         except BookFileError as error:
             log.error("allowlist.book_not_saved", why=str(error))
+
+    def _allowed(self, book: Book) -> Book:
+        """Without whom the settings of today refuse: they may have been others then."""
+        reserved = self.rules.accept_reserved
+        everybody = {*book.entries, *(book.held.addresses if book.held else ())}
+        refused = {a for a in everybody if why_refused(str(a), accept_reserved=reserved)}
+        if refused:
+            log.warning("allowlist.refused_now", addresses=[str(a) for a in in_order(refused)])
+        return without(book, refused) if refused else book
 
     def _observed(
         self, before: Book, judged: Judged, listed: Collection[Address], *, waits: Held | None

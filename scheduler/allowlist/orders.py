@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from agora_sidecar.process.clock import Clock
+from scheduler.allowlist.owned_file import put_in_place, write_through
 
 log = structlog.get_logger()
 
@@ -99,6 +100,6 @@ class Orders:
     def _save(self, standing: Standing) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         new = self._path.with_name(f".{self._path.name}.new")
-        new.write_bytes(msgspec.json.encode(standing) + b"\n")
-        new.replace(self._path)
+        write_through(new, msgspec.json.encode(standing) + b"\n")
+        put_in_place(new, self._path)
         self._standing = standing

@@ -59,6 +59,16 @@ def test_a_damaged_file_is_set_aside_and_reported_not_trusted(file: BookFile, cu
     assert file.path.with_name("book.damaged").exists()
 
 
+def test_after_a_damaged_file_new_revisions_come_behind_those_kept(file: BookFile) -> None:
+    for revision in range(100, 170):
+        file.keep(Book(revision=revision), now=2000.0)
+    file.save(some_book(), now=2000.0)
+    file.path.write_bytes(b"\xff")
+    book = observe(file.load(now=2000.0), {A}, now=2000.0, grace=1.0)
+    file.keep(book, now=2000.0)
+    assert file.kept()[-1] == book.revision == 170
+
+
 def test_another_version_is_not_guessed_at(file: BookFile) -> None:
     file.save(some_book(), now=2000.0)
     body = json.loads(file.path.read_bytes().split(b"\n")[1]) | {"version": 2}

@@ -340,6 +340,19 @@ async def test_what_is_no_public_address_is_not_adopted(world: World) -> None:
     assert world.target.applied == []
 
 
+async def test_what_earlier_settings_accepted_is_refused_by_those_of_today(world: World) -> None:
+    world.list.say(A, "10.0.0.1")
+    await world.start(accept_reserved=True).run_once()
+    assert "10.0.0.1" in world.admitted()
+    sync = world.start()
+    await sync.apply_last_known_good()
+    assert world.admitted() == {A, "9.9.9.9"}
+    world.list.say(A, B)
+    await sync.run_once()
+    assert sync.keeper.go_back(1)
+    assert [str(address) for address in sync.keeper.book.entries] == [A]
+
+
 async def test_without_a_list_no_plan_is_made(world: World) -> None:
     world.target.edit_for_test({ip_address(A): None})
     plans = await world.sync.plans()

@@ -5,7 +5,7 @@ And a port may be redirected: ours is the port as the packets are addressed. Sai
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,11 +49,13 @@ class _Ruleset:
             self.tables = [body["name"] for kind, body in kept if kind == "table"]
             self.chains = [_placed(body, "name") for kind, body in kept if kind == "chain"]
             self.rules = [_placed(body, "chain") for kind, body in kept if kind == "rule"]
+            self.has_docker = any(chain["name"].startswith("DOCKER") for chain in self.chains)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise ValueError(f"nft's answer cannot be read: {error!r}") from error
 
-    def rules_of(self, chain: dict[str, Any]) -> list[list[dict[str, Any]]]:
-        place = (chain["family"], chain["table"], chain["name"])
+    def rules_of(self, chain: dict[str, Any], name: str = "") -> list[list[dict[str, Any]]]:
+        """Of this chain, or of another one beside it."""
+        place = (chain["family"], chain["table"], name or chain["name"])
         return [
             rule.get("expr", [])
             for rule in self.rules
@@ -78,7 +80,7 @@ def _managers(found: _Ruleset) -> Iterator[Remark]:
     if any(name.startswith("ufw-") for name in names):
         cure = "Its reload leaves our table alone; `ufw allow` the port as well"
         yield Remark("ufw manages this machine's rules", cure)
-    if any(name.startswith("DOCKER") for name in names):
+    if found.has_docker:
         cure = "Give `port` as it is published; published ports do not bypass our list"
         yield Remark("Docker redirects published ports", cure)
 
@@ -97,13 +99,17 @@ def _redirects(found: _Ruleset, *, port: int) -> Iterator[Remark]:
 
 
 def _drops(found: _Ruleset, *, port: int, mark: int) -> Iterator[Remark]:
+    ports = {port, *_arrives_at(found, port)}
     for chain in found.chains:
         if chain.get("hook") not in HOOKS or chain.get("type") != "filter":
             continue
+        if chain["hook"] == "forward" and found.has_docker and len(ports) == 1:
+            continue  # Docker's own, and Docker lets in what it publishes
         rules = found.rules_of(chain)
         last = rules[-1] if rules else []
         drops = chain.get("policy") == "drop" or any(_verdict(part) for part in last)
-        if drops and not any(_lets_in(rule, port=port, mark=mark) for rule in rules):
+        reached = _reached(found, chain)
+        if drops and not any(_lets_in(rule, ports=ports, mark=mark) for rule in reached):
             place = f"{chain['family']} {chain['table']} {chain['name']}"
             bits = f"{mark or MARK:#x}"
             wanted = "" if mark else f"set mark = {MARK} for the target and "
@@ -115,12 +121,33 @@ def _drops(found: _Ruleset, *, port: int, mark: int) -> Iterator[Remark]:
             yield Remark(text, cure, harmful=True)
 
 
-def _lets_in(rule: list[dict[str, Any]], *, port: int, mark: int) -> bool:
+def _arrives_at(found: _Ruleset, port: int) -> Iterator[int]:
+    """Ports that packets for this one are redirected to: a later chain sees those."""
+    for rule in found.rules:
+        if _mentions(rule.get("expr", []), "dport", port):
+            yield from (target for part in rule["expr"] if (target := _target(part)))
+
+
+def _reached(found: _Ruleset, chain: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    """The rules of this chain and of all that it leads to, as those of ufw and firewalld do."""
+    waiting, seen = [chain["name"]], set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        for rule in found.rules_of(chain, name):
+            yield rule
+            leads = [part.get("jump") or part.get("goto") for part in rule]
+            waiting += [to["target"] for to in leads if isinstance(to, dict) and "target" in to]
+
+
+def _lets_in(rule: list[dict[str, Any]], *, ports: Collection[int], mark: int) -> bool:
     if not any("accept" in part or "jump" in part or "goto" in part for part in rule):
         return False
-    if any("jump" in part or "goto" in part for part in rule):
-        return _mentions(rule, "dport", port)
-    return _mentions(rule, "dport", port) or bool(mark and '"mark"' in json.dumps(rule))
+    named = any(_mentions(rule, "dport", port) for port in ports)
+    accepts = any("accept" in part for part in rule)
+    return named or bool(accepts and mark and '"mark"' in json.dumps(rule))
 
 
 def _mentions(rule: list[dict[str, Any]], field: str, port: int) -> bool:
