@@ -72,7 +72,8 @@ async def supervise(
             code = await _end(process, stop)
             del running[number]
             if stop.is_set():
-                codes.append(code)
+                # ended by our signal before it listened to it: it has acknowledged nothing
+                codes.append(0 if code == -signal.SIGTERM else code)
                 return
             if code == USAGE:
                 codes.append(code)

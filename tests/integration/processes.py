@@ -81,7 +81,12 @@ class Store:
     async def entries(self) -> list[dict[bytes, bytes]]:
         client = connect(self.url)
         try:
-            return [fields for _, fields in await client.xrange("{ncs}:events")]
+            found: list[dict[bytes, bytes]] = []
+            after = b"-"
+            while page := await client.xrange("{ncs}:events", after, count=10_000):
+                found += [fields for _, fields in page]
+                after = b"(" + page[-1][0]
+            return found
         finally:
             await client.aclose()
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -68,6 +69,23 @@ async def test_workers_share_the_port_and_one_that_dies_is_started_again(
         pids = started(receiver)
         assert await receiver.stop() == 0
         assert all(is_gone(pid) for pid in pids)
+
+
+def test_a_stop_that_meets_workers_before_they_listen_is_a_clean_end(tmp_path: Path) -> None:
+    config, out = tmp_path / "c.toml", tmp_path / "log"
+    config.write_text(configuration(tmp_path, free_ports(), "", receiver=f"workers = {WORKERS}"))
+    with (
+        out.open("wb") as file,
+        subprocess.Popen(
+            [sys.executable, "-m", "agora_sidecar", "receiver", "--config", str(config)],
+            stdout=file,
+        ) as process,
+    ):
+        end = time.monotonic() + 20
+        while out.read_bytes().count(b"worker.started") < WORKERS and time.monotonic() < end:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0, out.read_text()
 
 
 @pytest.mark.slow

@@ -118,7 +118,7 @@ DAMAGE: dict[str, tuple[Callable[[], Any], str, int]] = {
     "what was told is forgotten": (_told_and_forgotten, "doubled", 0),
     "everybody leads": (_everybody_leads, "at once", 1),
     "what is ending is never looked at again": (_never_again, "unsettled", 0),
-    "the budget is ignored": (_too_many_calls, "over budget", 1),
+    "the budget is ignored": (_too_many_calls, "over budget", 5),
 }
 """What is done, the kind of failure that must be found, and a seed that finds it."""
 
