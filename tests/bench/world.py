@@ -135,7 +135,7 @@ async def ready_after(process: subprocess.Popen[bytes], port: int, *, began: flo
     while time.monotonic() - began < START_LIMIT and process.poll() is None:
         with suppress(OSError, asyncio.IncompleteReadError):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(b"GET /readyz HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+            writer.write(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
             found = await reader.readuntil(b"\r\n")
             writer.close()
             if b" 200 " in found:
