@@ -26,26 +26,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tests.faults.__main__ import seeds_of
 from tests.simulation import report
 from tests.simulation.sabotage import DAMAGE
 from tests.simulation.scenario import FAULTS, scenario
 from tests.simulation.seed import Options, Result, run_seed
-
-
-def seeds_of(text: str) -> list[int]:
-    """`1-3,7` as numbers; seed 0 is always among them.
-
-    Raises:
-        argparse.ArgumentTypeError: it is written otherwise.
-    """
-    found = {0}
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        try:
-            found.update(range(int(first), int(last or first) + 1))
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{text}: write seeds as 1-200 or 3,7") from error
-    return sorted(found)
 
 
 def _arguments() -> argparse.Namespace:
