@@ -31,14 +31,14 @@ def inside(file: str, which: str, *, within: float) -> str:
         "no:cacheprovider",
     )
     run = subprocess.run(
-        [*UNSHARE, "--", *tests, "-m", which, "-rP"],
+        [*UNSHARE, "--", *tests, "-m", which, "-rPfE"],
         env=os.environ | {"SIDECAR_TESTS_IN_NAMESPACE": "1"},
         capture_output=True,
         text=True,
         timeout=within,
         check=False,
     )
-    assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-2000:]
+    assert run.returncode == 0, run.stdout + run.stderr
     assert re.search(r"\d+ passed", run.stdout)
     return run.stdout
 
