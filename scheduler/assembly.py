@@ -253,7 +253,7 @@ def timings_of(settings: RecordingsSettings) -> Timings:
         upload_again=paced.upload_again,
         gap_patience=paced.gap_patience,
         idle_time=usual.idle_time,
-        wave_window=paced.wave_window,
+        same_time=paced.same_time,
         wave_patience=paced.wave_patience,
         confirm_again=paced.confirm_again,
         ask_again=paced.ask_again,

@@ -23,6 +23,7 @@ from agora_sidecar.stream import GroupReader
 from scheduler.assembly import timings_of
 from scheduler.leadership import Lease
 from scheduler.recordings.breaker import Breaker
+from scheduler.recordings.corroboration import Corroboration
 from scheduler.recordings.decide import Stops
 from scheduler.recordings.findings import brief
 from scheduler.recordings.gaps import Damper
@@ -37,7 +38,6 @@ from scheduler.recordings.session import State
 from scheduler.recordings.sharded_ledger import ShardedLedger
 from scheduler.recordings.stop_audit import StopAudit
 from scheduler.recordings.stopping import Stopper
-from scheduler.recordings.wave import Wave
 from scheduler.settings import RecordingsSettings
 from scheduler.timetable import Job
 
@@ -128,7 +128,9 @@ class Loops:
     def jobs(self) -> Iterator[tuple[str, Job]]:
         """Every shard's rounds, under the name of the job."""
         shared = Shared(
-            wave=Wave(window=self.timings.wave_window),
+            corroboration=Corroboration(
+                timings=self.timings, clock=self._clock, metrics=self._metrics
+            ),
             damper=Damper(),
             stopper=self._stopper,
             kept=self._kept,

@@ -59,9 +59,9 @@ def start(app_id: str, *, resource_id: str, mode: str, body: Mapping[str, Any]) 
     return Call(START, "POST", path, content(START, body), repeatable=False, patient=True)
 
 
-def query(recording: Recording) -> Call:
+def query(recording: Recording, *, avoid: str = "") -> Call:
     """What is known of a task?"""
-    return Call(QUERY, "GET", task_path(QUERY, recording))
+    return Call(QUERY, "GET", task_path(QUERY, recording), avoid=avoid)
 
 
 def about(

@@ -122,9 +122,9 @@ class Client:
         call = calls.start(app_id, resource_id=resource_id, mode=mode, body=body)
         return str((await self._ask(call)).body["sid"])
 
-    async def query(self, recording: Recording) -> QueryReply:
-        """What the vendor knows of a task now."""
-        answer = await self._ask(calls.query(recording))
+    async def query(self, recording: Recording, *, avoid: str = "") -> QueryReply:
+        """What the vendor knows of a task now; from another host than `avoid` where there is one."""
+        answer = await self._ask(calls.query(recording, avoid=avoid))
         return read_query(answer.body, host=answer.host)
 
     async def update(self, recording: Recording, *, client_request: ClientRequest) -> UpdateReply:

@@ -1,5 +1,6 @@
 """Calls to Agora about one recording, each answer or failure read as evidence and counted."""
 
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
@@ -9,9 +10,9 @@ from agora_sidecar.agora.recordings import Recording
 from agora_sidecar.agora.replies import QueryReply, StopReply
 from agora_sidecar.process.clock import Clock
 from scheduler.recordings import evidence
+from scheduler.recordings.corroboration import Corroboration
 from scheduler.recordings.metrics import RecordingMetrics
-from scheduler.recordings.session import Evidence, Reading, Session, Source, State
-from scheduler.recordings.wave import Wave
+from scheduler.recordings.session import NO_ANSWER, Evidence, Reading, Session, Source
 
 log = structlog.get_logger()
 
@@ -19,8 +20,8 @@ log = structlog.get_logger()
 class Client(Protocol):
     """What is asked of Agora; `query` and `stop` raise `ApiError`."""
 
-    async def query(self, recording: Recording) -> QueryReply:
-        """What the vendor knows of it."""
+    async def query(self, recording: Recording, *, avoid: str = "") -> QueryReply:
+        """What the vendor knows of it; from another host than `avoid` where there is one."""
         ...
 
     async def stop(self, recording: Recording, *, async_stop: bool = True) -> StopReply:
@@ -33,37 +34,39 @@ class Client(Protocol):
 
 
 class Asker:
-    """Asks and stops; notices when many recordings turn 404 at once."""
+    """Asks and stops; what is answered about one recording is noted for the others."""
 
     def __init__(
-        self, *, client: Client, clock: Clock, metrics: RecordingMetrics, wave: Wave
+        self,
+        *,
+        client: Client,
+        clock: Clock,
+        metrics: RecordingMetrics,
+        corroboration: Corroboration,
     ) -> None:
         self._client = client
         self._clock = clock
         self._metrics = metrics
-        self._wave = wave
-        self._in_wave = False
-
-    def in_wave(self) -> bool:
-        """Whether 404s are to be believed more slowly now; said in the log when it changes."""
-        on = self._wave.is_on(self._clock.now())
-        self._metrics.wave.set(on)
-        if on and not self._in_wave:
-            log.error("recording.not_found_wave", on=True)
-        elif self._in_wave and not on:
-            log.info("recording.not_found_wave", on=False)
-        self._in_wave = on
-        return on
+        self._corroboration = corroboration
 
     async def ask(self, session: Session, reason: str) -> Evidence:
-        """Call `query`, and count why."""
+        """Call `query`, and count why. The 404 of a host nobody knows is held against another's."""
+        told = await self._asked(session, reason)
+        if told.reading is Reading.NOT_FOUND and not told.trusted:
+            second = await self._asked(session, reason, avoid=told.host)
+            if second.reading is not Reading.NOT_FOUND:
+                return told if second.reading in NO_ANSWER else second
+            told = replace(second, trusted=second.trusted or second.host != told.host)
+        return told
+
+    async def _asked(self, session: Session, reason: str, *, avoid: str = "") -> Evidence:
         try:
-            reply = await self._client.query(_named(session))
+            reply = await self._client.query(_named(session), avoid=avoid)
             told = evidence.of_query(reply, at=self._clock.now())
         except ApiError as error:
             told = self._of_error(error, session, source=Source.QUERY)
         self._metrics.queries.labels(reason, told.reading.value).inc()
-        self._weigh(session, told)
+        self._corroboration.note(session, told)
         return told
 
     async def stop(self, session: Session, reason: str) -> Evidence:
@@ -84,18 +87,6 @@ class Asker:
         )
         return told
 
-    def _weigh(self, session: Session, told: Evidence) -> None:
-        """Whether this answer speaks for a wave of 404s, or against one.
-
-        What was doubted before, perhaps by another leader, belongs to the same wave. A 404 of one
-        that may well be one says nothing: not started yet, wanted stopped, or long known.
-        """
-        missing = told.reading is Reading.NOT_FOUND
-        working = session.state is State.RECORDING and not session.stop_wanted
-        turned = missing and working and (session.missing_since is None or session.doubted)
-        if turned or not missing:
-            self._wave.note(session.sid, at=told.at, turned=turned)
-
     def _of_error(self, error: ApiError, session: Session, *, source: Source) -> Evidence:
         if isinstance(error, CredentialsError | UnexpectedAnswerError):
             log.error("recording.odd_answer", sid=session.sid, call=error.call, why=str(error))
@@ -105,7 +96,6 @@ class Asker:
             source=source,
             at=self._clock.now(),
             trusted=trusted,
-            doubted=source is Source.QUERY and self._wave.is_on(self._clock.now()),
         )
 
 

@@ -70,22 +70,19 @@ class Stops:
 ALLOWED = Stops()
 
 
-def decide(
-    session: Session, *, now: float, timings: Timings, stops: Stops = ALLOWED, wave: bool = False
-) -> Action:
-    """The one thing to do now. In a `wave` of 404s their patience is wider."""
+def decide(session: Session, *, now: float, timings: Timings, stops: Stops = ALLOWED) -> Action:
+    """The one thing to do now."""
     if session.state is State.CLOSED:
         return _tell_the_end(session)
     if session.ended_at is not None:
         return _await_files(session, now=now, timings=timings)
-    patience = timings.wave_patience if wave or session.doubted else timings.end_after_404
-    if _missing_for(session) >= patience:
+    if _gone(session, timings=timings):
         return Close("not_found" if session.alive_at is not None else "never_started", Source.QUERY)
     if told := _tell(session, now=now, timings=timings, stops=stops):
         return told
     if not session.askable(now):
         return _listen(session, now=now, timings=timings)
-    questions = _questions(session, timings=timings, patience=patience)
+    questions = _questions(session, timings=timings)
     return _call(session, now=now, timings=timings, stops=stops, question=min(questions))
 
 
@@ -121,7 +118,7 @@ def stop_due(session: Session, *, timings: Timings) -> float | None:
 
     Never on top of a 404, nor while it is already leaving.
     """
-    if session.missing_since is not None or session.state not in {State.STARTING, State.RECORDING}:
+    if session.unfound or session.state not in {State.STARTING, State.RECORDING}:
         return None
     owed_at = _stop_owed_at(session)
     if owed_at is None or session.stop_called_at is None:
@@ -191,7 +188,7 @@ def _uploads(session: Session, ended: float, *, timings: Timings) -> bool:
     if last is None or last < ended:
         return False
     gone = session.missing_since is not None and session.missing_since > last
-    return not gone or (session.doubted and _missing_for(session) < timings.wave_patience)
+    return not gone and _unfound_for(session) < timings.wave_patience
 
 
 def _over(session: Session) -> Action:
@@ -222,46 +219,51 @@ def _silent_from(session: Session, timings: Timings) -> float:
     return last + timings.quiet_for(session.sid)
 
 
+def _gone(session: Session, *, timings: Timings) -> bool:
+    """It was a 404 for long enough: those that are believed, or all of them for much longer."""
+    believed = _missing_for(session) >= timings.end_after_404
+    return believed or _unfound_for(session) >= timings.wave_patience
+
+
 def _missing_for(session: Session) -> float:
     if session.missing_since is None or session.missing_at is None:
         return -1.0
     return session.missing_at - session.missing_since
 
 
+def _unfound_for(session: Session) -> float:
+    if session.unfound_since is None or session.unfound_at is None:
+        return -1.0
+    return session.unfound_at - session.unfound_since
+
+
 def _foreign(session: Session, stops: Stops) -> bool:
     return bool(stops.app_ids) and session.app_id not in stops.app_ids
 
 
-def _questions(
-    session: Session, *, timings: Timings, patience: float
-) -> Iterator[tuple[float, str]]:
+def _questions(session: Session, *, timings: Timings) -> Iterator[tuple[float, str]]:
     """When to ask, and why; the earliest counts."""
     if session.hint_at is not None:
         yield session.hint_at, session.hint or "hint"
-    yield _usual(session, timings=timings, patience=patience)
+    yield _usual(session, timings=timings)
     asked = session.asked_at or 0
     for at, reason in _limits(session, timings=timings):
         if asked < at:
             yield at, reason
 
 
-def _usual(session: Session, *, timings: Timings, patience: float) -> tuple[float, str]:
+def _usual(session: Session, *, timings: Timings) -> tuple[float, str]:
     if session.asked_at is not None and session.attempts:
-        return _again(session, session.asked_at, timings=timings, patience=patience)
+        return _again(session, session.asked_at, timings=timings)
     if session.state is State.STARTING and session.asked_at is None:
         return session.started_at + timings.confirm_after, "confirm"
     return _silent_from(session, timings), "silence"
 
 
-def _again(
-    session: Session, asked: float, *, timings: Timings, patience: float
-) -> tuple[float, str]:
+def _again(session: Session, asked: float, *, timings: Timings) -> tuple[float, str]:
     """After an answer that was not "it records": growing intervals, by what was answered."""
-    if session.missing_since is not None:
-        at = asked + step(timings.ask_again, session.attempts)
-        # The last question of a patience is asked when it ends, not an interval later
-        over = session.missing_since + patience
-        return (min(at, over) if over > asked else at), "not_found"
+    if session.unfound:
+        return _missing_again(session, asked, timings=timings), "not_found"
     if session.left_at is not None:
         return asked + _patiently(session, now=asked, timings=timings), "upload"
     confirming = session.state is State.STARTING
@@ -269,6 +271,18 @@ def _again(
         return asked + step(timings.confirm_again, session.attempts), "confirm"
     reason = "confirm" if confirming else "unknown"
     return asked + step(timings.ask_again, session.attempts), reason
+
+
+def _missing_again(session: Session, asked: float, *, timings: Timings) -> float:
+    """After a 404: when a patience ends at the latest; soon, if its worth is not known."""
+    unsure = session.missing_at is not None and session.missing_at < (session.unfound_at or 0)
+    tries = 1 if unsure else session.attempts
+    ends = [asked + step(timings.ask_again, tries)]
+    if session.missing_since is not None:
+        ends.append(session.missing_since + timings.end_after_404)
+    if session.unfound_since is not None:
+        ends.append(session.unfound_since + timings.wave_patience)
+    return min(at for at in ends if at > asked)
 
 
 def _patiently(session: Session, *, now: float, timings: Timings) -> float:

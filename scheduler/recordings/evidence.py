@@ -88,9 +88,7 @@ def of_stop(reply: StopReply, *, at: float) -> Evidence:
     )
 
 
-def of_error(
-    error: ApiError, *, source: Source, at: float, trusted: bool, doubted: bool = False
-) -> Evidence:
+def of_error(error: ApiError, *, source: Source, at: float, trusted: bool) -> Evidence:
     """What a failed call says about the recording; most failures say nothing."""
     reading = Reading.UNKNOWN
     if isinstance(error, NoWorkerError):
@@ -108,7 +106,6 @@ def of_error(
         text=str(error),
         host=error.host,
         trusted=trusted,
-        doubted=doubted,
     )
 
 

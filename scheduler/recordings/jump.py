@@ -33,7 +33,7 @@ class Jump:
 
     def spoils(self, session: Session) -> bool:
         """Whether its 404 was first seen before the jump: how long it lasts is not known."""
-        since = session.missing_since
+        since = session.missing_since if session.unfound_since is None else session.unfound_since
         return self._at is not None and since is not None and not self._at <= since <= self._now
 
     def begun_anew(self, session: Session) -> Session:
@@ -42,7 +42,14 @@ class Jump:
             return session
         note = Note(self._now, Kind.DECISION, "the clock jumped: the 404 has to last anew")
         timeline = noted(session.timeline, note)
-        return replace(session, missing_since=None, missing_at=None, timeline=timeline)
+        return replace(
+            session,
+            unfound_since=None,
+            unfound_at=None,
+            missing_since=None,
+            missing_at=None,
+            timeline=timeline,
+        )
 
     @property
     def _now(self) -> float:

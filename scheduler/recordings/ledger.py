@@ -85,6 +85,13 @@ class Ledger(Protocol):
         """How many are due by now."""
         ...
 
+    async def soon(self, *, by: float, limit: int) -> list[Session]:
+        """Sessions that are due by then, the latest first: what was heard of last is due last.
+
+        At most `limit`; what is unreadable is left out.
+        """
+        ...
+
     async def postpone(self, sid: str, until: float | None, *, version: int | None = None) -> None:
         """Look at it again then; None: take it off the schedule.
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from scheduler.recordings.sequences import dismissed
 from scheduler.recordings.session import (
+    NO_ANSWER,
     Evidence,
     Reading,
     Session,
@@ -27,7 +28,6 @@ _SEEN_ALIVE = {
 _LEFT = {Reading.LEAVING, Reading.EXITING, Reading.EXITED, Reading.ABNORMAL}
 _ENDS = {Reading.EXITED, Reading.ABNORMAL}
 _CLOSES = {Reading.UPLOADED, Reading.BACKUPED, Reading.NO_DATA}
-_NO_ANSWER = {Reading.UNKNOWN, Reading.REFUSED}
 _AT_WORK = {Reading.STARTED, Reading.RUNNING, Reading.ALIVE, Reading.FAILED_OVER}
 
 STREAMS = 64
@@ -62,8 +62,8 @@ def _timeline(session: Session, evidence: Evidence) -> Timeline:
 def _heard(session: Session, evidence: Evidence) -> Session:
     heard_at = max(evidence.at, session.heard_at or 0)
     session = replace(session, heard_at=heard_at, attempts=0)
-    missing = session.missing_hosts or session.missing_since is not None
-    if missing and evidence.at >= (session.missing_since or 0):
+    since = session.missing_since if session.unfound_since is None else session.unfound_since
+    if (session.missing_hosts or session.unfound) and evidence.at >= (since or 0):
         session = _found(session)
     return session
 
@@ -73,7 +73,7 @@ def _answered(session: Session, evidence: Evidence) -> Session:
     session = replace(unhinted(session), asked_at=evidence.at, attempts=attempts)
     if evidence.reading is Reading.NOT_FOUND:
         return _missing(session, evidence)
-    return session if evidence.reading in _NO_ANSWER else _found(session)
+    return session if evidence.reading in NO_ANSWER else _found(session)
 
 
 def _stopped(session: Session, evidence: Evidence) -> Session:
@@ -86,25 +86,42 @@ def _stopped(session: Session, evidence: Evidence) -> Session:
     )
     if evidence.reading is Reading.NOT_FOUND:
         return hinted(_missing(session, evidence), "stop", at=evidence.at)
-    if evidence.reading in _NO_ANSWER:
+    if evidence.reading in NO_ANSWER:
         return session
     # It was understood: ask soon whether the recording obeyed
     return replace(_found(session), asked_at=evidence.at, attempts=1)
 
 
 def _missing(session: Session, evidence: Evidence) -> Session:
-    """A 404 counts from a host that is known to serve this account, or from a second one."""
+    """A 404 counts from a host that is known to serve this account, or from a second one.
+
+    One that is doubted makes void what was believed before: it began with the vendor's trouble, or
+    went on because of it. One that is unsure neither begins nor prolongs anything.
+    """
     hosts = tuple(dict.fromkeys((*session.missing_hosts, evidence.host)))
     session = replace(session, missing_hosts=hosts)
     if not evidence.trusted and len(hosts) < 2:
         return session
+    first = evidence.at if session.unfound_since is None else session.unfound_since
+    session = replace(session, unfound_since=first, unfound_at=evidence.at)
+    if evidence.doubted:
+        return replace(session, missing_since=None, missing_at=None, doubted=True)
+    if evidence.unsure:
+        return session
     since = evidence.at if session.missing_since is None else session.missing_since
-    doubted = session.doubted or evidence.doubted
-    return replace(session, missing_since=since, missing_at=evidence.at, doubted=doubted)
+    return replace(session, missing_since=since, missing_at=evidence.at)
 
 
 def _found(session: Session) -> Session:
-    return replace(session, missing_since=None, missing_at=None, missing_hosts=(), doubted=False)
+    return replace(
+        session,
+        unfound_since=None,
+        unfound_at=None,
+        missing_since=None,
+        missing_at=None,
+        missing_hosts=(),
+        doubted=False,
+    )
 
 
 def _meaning(session: Session, evidence: Evidence) -> Session:

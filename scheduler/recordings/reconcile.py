@@ -4,7 +4,8 @@ One recording's failure does not stop the others; what failed is looked at again
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -14,6 +15,7 @@ from agora_sidecar.process.clock import Clock
 from agora_sidecar.store import StoreError
 from scheduler.recordings import gaps
 from scheduler.recordings.asking import Asker, Client
+from scheduler.recordings.corroboration import Corroboration
 from scheduler.recordings.decide import Action, Ask, Close, Stop, Stops, Tell, Wait, decide
 from scheduler.recordings.gaps import Damper
 from scheduler.recordings.jump import Jump
@@ -31,24 +33,22 @@ from scheduler.recordings.stopping import Stopper
 from scheduler.recordings.telling import Leadership, Teller
 from scheduler.recordings.timeline import Kind, Note, noted
 from scheduler.recordings.timings import Timings
-from scheduler.recordings.wave import Wave
+from scheduler.recordings.witnesses import CLAIM, ShardWitnesses
 
 log = structlog.get_logger()
 
-CLAIM = 15.0
-"""Seconds for which a recording is ours alone while the vendor is called: longer than any call."""
 RATE = 8.0
 """Calls a second where nobody tells how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What the reconcilers of all shards share: a small fleet in many must not miss what it shows.
+    """What the reconcilers of all shards share: one is told by what the vendor says of the others.
 
     `rate`: calls a second that may be counted on now.
     """
 
-    wave: Wave
+    corroboration: Corroboration
     damper: Damper
     stopper: Stopper
     kept: Kept | None = None
@@ -60,7 +60,7 @@ class Shared:
     ) -> Self:
         """For one reconciler that keeps nothing on disk."""
         return cls(
-            wave=Wave(window=timings.wave_window),
+            corroboration=Corroboration(timings=timings, clock=clock, metrics=metrics),
             damper=Damper(),
             stopper=Stopper(clock=clock, metrics=metrics, rules=Stops(policy=stops)),
         )
@@ -89,7 +89,10 @@ class Reconciler:
             timings=timings, clock=clock, metrics=metrics, stops=stops
         )
         self._ledger = ledger
-        self._asker = Asker(client=client, clock=clock, metrics=metrics, wave=shared.wave)
+        self._corroboration = shared.corroboration
+        self._asker = Asker(
+            client=client, clock=clock, metrics=metrics, corroboration=shared.corroboration
+        )
         self._stopper = shared.stopper
         self._teller = Teller(
             ledger=ledger,
@@ -99,6 +102,16 @@ class Reconciler:
             metrics=metrics,
             decide=self._decide,
             kept=shared.kept,
+        )
+        shared.corroboration.shards.append(
+            ShardWitnesses(
+                ledger=ledger,
+                asker=self._asker,
+                teller=self._teller,
+                lease=lease,
+                timings=timings,
+                clock=clock,
+            )
         )
         self._lease = lease
         self._timings = timings
@@ -130,7 +143,7 @@ class Reconciler:
             await self._holding(self._ledger.adopt(now=self._clock.now()))
             self._fence = fence
         self._jump.look()
-        self._asker.in_wave()
+        self._corroboration.in_trouble()
         sids = await self._ledger.due(now=self._clock.now(), limit=self._at_once)
         problems = await asyncio.gather(*(self._check(sid) for sid in sids), return_exceptions=True)
         for problem in problems:
@@ -167,7 +180,7 @@ class Reconciler:
         now = self._clock.now()
         late = next_due is not None and next_due < now
         behind = await self._ledger.behind(now=now) if late else 0
-        if self._asker.in_wave():
+        if self._corroboration.in_trouble():
             self._doubt_until = now + self._timings.wave_patience
         self.pace = Pace(
             lag(oldest_due=next_due, behind=behind, now=now, rate=self._shared.rate()),
@@ -221,25 +234,35 @@ class Reconciler:
             now = self._clock.now()
             await self._teller.note(session, lambda known: gaps.explained(known, at=now))
             return
-        if not await self._claimed(session):
-            return
-        told = await self._asker.ask(session, reason)
-        if reason == gaps.HINT:
-            self._shared.damper.learn(session, told.reading)
-        await self._teller.learn(session, told)
+        async with self._claimed(session) as ours:
+            if not ours:
+                return
+            told = await self._asker.ask(session, reason)
+            if reason == gaps.HINT:
+                self._shared.damper.learn(session, told.reading)
+            await self._teller.learn(session, await self._corroboration.judge(session, told))
 
     async def _stop(self, session: Session, reason: str) -> None:
-        if await self._claimed(session):
-            await self._teller.learn(
-                session, await self._stopper.call(self._asker, session, reason)
-            )
+        async with self._claimed(session) as ours:
+            if ours:
+                told = await self._stopper.call(self._asker, session, reason)
+                await self._teller.learn(session, told)
 
-    async def _claimed(self, session: Session) -> bool:
-        if await self._ledger.claim(session.sid, token=self._lease.token, length=CLAIM):
-            return True
-        # a leader before us may still be calling
-        await self._ledger.postpone(session.sid, self._clock.now() + CLAIM / 4)
-        return False
+    @asynccontextmanager
+    async def _claimed(self, session: Session) -> AsyncIterator[bool]:
+        """Whether the recording is ours to call about, for as long as the block runs."""
+        sid, busy = session.sid, self._corroboration.busy
+        token = self._lease.token
+        if sid in busy or not await self._ledger.claim(sid, token=token, length=CLAIM):
+            # it is asked about as a witness, or a leader before us may still be calling
+            await self._ledger.postpone(sid, self._clock.now() + CLAIM / 4)
+            yield False
+            return
+        busy.add(sid)
+        try:
+            yield True
+        finally:
+            busy.discard(sid)
 
     async def _withhold(self, session: Session) -> Session:
         """Note once that a stop is owed and not called."""
@@ -269,7 +292,6 @@ class Reconciler:
             now=self._clock.now(),
             timings=self._timings,
             stops=self._stopper.rules(),
-            wave=self._asker.in_wave(),
         )
 
     def _note(self, problem: str) -> None:

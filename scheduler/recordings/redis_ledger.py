@@ -138,6 +138,15 @@ class RedisLedger:
         with store_errors():
             return int(await self._client.zcount(self._keys.due, "-inf", now))
 
+    async def soon(self, *, by: float, limit: int) -> list[Session]:
+        """Sessions that are due by then, the latest first."""
+        with store_errors():
+            found = await self._client.zrange(
+                self._keys.due, by, "-inf", byscore=True, desc=True, offset=0, num=limit
+            )
+        sids = cast("list[bytes]", found)
+        return await self._readables([sid.decode(errors="replace") for sid in sids])
+
     async def postpone(self, sid: str, until: float | None, *, version: int | None = None) -> None:
         """Look at it again then, or not at all, unless somebody saved meanwhile."""
         await self._postpone(

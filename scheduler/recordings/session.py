@@ -61,6 +61,10 @@ class Reading(StrEnum):
     """Our own decision that nothing more will be told."""
 
 
+NO_ANSWER = frozenset({Reading.UNKNOWN, Reading.REFUSED})
+"""What says nothing about a recording."""
+
+
 class Source(StrEnum):
     """Who told."""
 
@@ -126,8 +130,9 @@ def transition(state: State, reading: Reading) -> State:
 class Evidence:
     """One thing that was told: when (Unix seconds), by whom, and how it is read.
 
-    `host` answered; `trusted` says that this host has answered 200 for this account before, and
-    `doubted` that many recordings turned 404 at once. `text` is for people. `files` are those
+    `host` answered; `trusted` says that this host has answered 200 for this account before. Of a
+    404, `doubted` says that another recording that should work was one as well at that time, and
+    `unsure` that this could not be found out. `text` is for people. `files` are those
     named; `uid` is the recorder's new one after a fail-over. `sent_at` is the vendor's own time of
     an event; `receiving` tells of a `stream` whether it arrives.
     """
@@ -139,6 +144,7 @@ class Evidence:
     host: str = ""
     trusted: bool = False
     doubted: bool = False
+    unsure: bool = False
     files: tuple[File, ...] = ()
     uid: str = ""
     sent_at: float | None = None
@@ -152,9 +158,11 @@ class Session:
 
     `version` counts the ledger's changes; 0 is not saved yet. `registered` tells that somebody gave
     its facts, not only the stream. `idle_since`: no stream arrives. `hint_at`: ask then, earlier
-    than silence would. `left_at`: it was told to be leaving; `ended_at`: its end is certain, but
-    not its files; `uploading_at`: the uploader was last heard of after the end. `closed_reason` is
-    set with `closed_at`; `findings` are the kinds that are on the stream.
+    than silence would. `unfound_since`, `unfound_at`: the first and the last 404 of now;
+    `missing_since`, `missing_at`: those that are believed; `doubted`: some were not. `left_at`: it
+    was told to be leaving; `ended_at`: its end is certain, but not its files; `uploading_at`: the
+    uploader was last heard of after the end. `closed_reason` is set with `closed_at`; `findings`
+    are the kinds that are on the stream.
     """
 
     sid: str
@@ -194,6 +202,8 @@ class Session:
     streams: tuple[str, ...] = ()
     idle_since: float | None = None
     lanes: Lanes = ()
+    unfound_since: float | None = None
+    unfound_at: float | None = None
     missing_since: float | None = None
     missing_at: float | None = None
     missing_hosts: tuple[str, ...] = ()
@@ -217,6 +227,11 @@ class Session:
     def told(self) -> bool:
         """Whether its `closed` entry is on the stream: nothing is left to do."""
         return "closed" in self.findings
+
+    @property
+    def unfound(self) -> bool:
+        """Whether the vendor answers 404, believed or not."""
+        return self.unfound_since is not None or self.missing_since is not None
 
     @property
     def askable_until(self) -> float:

@@ -57,6 +57,11 @@ class ShardedLedger:
         """How many are due by now."""
         return sum(await asyncio.gather(*(part.behind(now=now) for part in self.parts)))
 
+    async def soon(self, *, by: float, limit: int) -> list[Session]:
+        """Sessions that are due by then, the latest first of each shard."""
+        parts = [await part.soon(by=by, limit=limit) for part in self.parts]
+        return [session for sessions in parts for session in sessions][:limit]
+
     async def postpone(self, sid: str, until: float | None, *, version: int | None = None) -> None:
         """Look at it again then, or not at all, unless somebody saved meanwhile."""
         await self.of(sid).postpone(sid, until, version=version)

@@ -13,7 +13,8 @@ class Timings:
     `silence`: no event for this long: ask (the vendor advises every 2 minutes). `confirm_after`:
     first question after the sid, and `confirm_again` the next ones (integration-best-practices.md).
     `end_after_404`: how long a 404 must last (the vendor's fail-over takes up to 90 s), and
-    `wave_patience` while many turn 404 within `wave_window`. `upload_wait`: how long to wait for
+    `wave_patience` if others are 404s as well; `same_time`: how far apart answers about two
+    recordings may be to say something about each other. `upload_wait`: how long to wait for
     31/32 after the end (OAS-zh stop: normally within 20 minutes), `upload_limit`: when an upload
     that goes on is overdue, and `upload_again` the longest interval between questions about it.
     `ask_again`, `stop_again`: growing intervals, the last one repeated. `gap_patience`: how long a
@@ -30,7 +31,7 @@ class Timings:
     upload_again: float = 3600.0
     gap_patience: float = 10.0
     idle_time: float = 30.0
-    wave_window: float = 60.0
+    same_time: float = 10.0
     wave_patience: float = 900.0
     confirm_again: tuple[float, ...] = (5.0, 10.0, 15.0)
     ask_again: tuple[float, ...] = (5.0, 10.0, 15.0, 30.0, 60.0, 120.0)

@@ -37,7 +37,7 @@ class FakeAgoraClient:
     def has_answered(self, host: str) -> bool:
         return host in self.hosts_that_answered
 
-    async def query(self, recording: Recording) -> QueryReply:
+    async def query(self, recording: Recording, *, avoid: str = "") -> QueryReply:
         self.asked.append(recording.sid)
         answer = self._queries.get(recording.sid, no_worker("query"))
         self.before_reply()

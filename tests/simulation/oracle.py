@@ -162,5 +162,6 @@ class Bounds:
             if what.startswith("scheduler"):
                 yield begin, end + LEASE_LENGTH + self._timings.poll, False
             else:
-                wave = self._timings.wave_window if "no task" in what else 0.0
-                yield begin, end + wave, True
+                # a 404 of before or meanwhile is worth nothing: it has to last anew
+                anew = self._timings.end_after_404 if "no task" in what else 0.0
+                yield begin, end + anew, True

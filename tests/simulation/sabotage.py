@@ -8,6 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 from scheduler.recordings import decide, evidence, reconcile, telling
+from scheduler.recordings.corroboration import Corroboration
 from scheduler.recordings.session import Reading, Session, State
 from scheduler.recordings.timings import Timings
 from tests.fakes.memory_store import MemoryStore
@@ -32,7 +33,10 @@ def _any_404() -> Any:
 
 
 def _no_wave() -> Any:
-    return patch("scheduler.recordings.wave.Wave.is_on", lambda *_: False)
+    async def judge(_: Corroboration, __: Session, told: Any) -> Any:
+        return told
+
+    return patch.object(Corroboration, "judge", judge)
 
 
 def _stops_on_a_404() -> Any:

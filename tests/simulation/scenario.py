@@ -36,7 +36,7 @@ KINDS: dict[str, Kind] = {
     # as long as a fail-over may take: alone, each is to be borne by every recording
     "vendor finds no task": Kind("vendor", (20, 85), 3, rest=130),
     # longer than any: noticed by how many it befalls, so many must be there
-    "vendor finds no task for long": Kind("vendor", (120, 500), 2, rest=130, begins=(400, 750)),
+    "vendor finds no task for long": Kind("vendor", (120, 500), 2, rest=130),
     "vendor fails": Kind("vendor", (30, 400), 3),
     "vendor answers too late": Kind("vendor", (30, 200)),
     "vendor does not complete": Kind("vendor", (30, 200)),

@@ -13,6 +13,7 @@ from agora_sidecar.keys import GROUP
 from agora_sidecar.process.clock import Clock
 from agora_sidecar.store import StoreError
 from scheduler.loops import AT_ONCE, LEASE_LENGTH
+from scheduler.recordings.corroboration import Corroboration
 from scheduler.recordings.decide import Stops
 from scheduler.recordings.gaps import Damper
 from scheduler.recordings.intake import Intake
@@ -22,7 +23,6 @@ from scheduler.recordings.redis_ledger import LEASE
 from scheduler.recordings.registry import Registry
 from scheduler.recordings.stopping import Stopper
 from scheduler.recordings.timings import Timings
-from scheduler.recordings.wave import Wave
 from tests.fakes.memory_lease import MemoryLease
 from tests.fakes.memory_ledger import MemoryLedger
 from tests.fakes.memory_reader import MemoryReader
@@ -95,7 +95,7 @@ class Scheduler:
         kept = DiskKept(disk, ledger=ledger, keep=timings.keep, clock=self._clock, wire=self.wire)
         stops = Stops(app_ids=frozenset({APP_ID}))
         shared = Shared(
-            wave=Wave(window=timings.wave_window),
+            corroboration=Corroboration(timings=timings, clock=self._clock, metrics=metrics),
             damper=Damper(),
             stopper=Stopper(clock=self._clock, metrics=metrics, rules=stops),
             kept=kept,

@@ -132,6 +132,9 @@ class WiredLedger:
     async def next_due(self) -> float | None:
         return await self._call("next_due", self._ledger.next_due())
 
+    async def soon(self, *, by: float, limit: int) -> list[Session]:
+        return await self._call("soon", self._ledger.soon(by=by, limit=limit))
+
     async def postpone(self, sid: str, until: float | None, *, version: int | None = None) -> None:
         await self._call("postpone", self._ledger.postpone(sid, until, version=version))
 

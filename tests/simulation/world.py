@@ -236,6 +236,8 @@ class World:
             await self._replace(process, what.lasts)
 
     async def _replace(self, process: Scheduler, after: float) -> None:
+        if process not in self._processes:  # what was ordered before came late, and did it already
+            return
         process.check()
         self._processes.remove(process)
         await self._clock.sleep(after)

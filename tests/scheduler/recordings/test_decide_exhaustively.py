@@ -1,5 +1,6 @@
 """Every state, every evidence, every time that matters: what may be done, and what never."""
 
+from dataclasses import replace
 from itertools import pairwise, product
 from typing import Any
 
@@ -25,6 +26,8 @@ STATES: dict[State, dict[str, Any]] = {
     | {"closed_by": Source.EVENT},
 }
 MISSING: dict[str, Any] = {
+    "unfound_since": NOW - 120,
+    "unfound_at": NOW - 20,
     "missing_since": NOW - 120,
     "missing_at": NOW - 20,
     "missing_hosts": ("api.example",),
@@ -35,6 +38,9 @@ SITUATIONS: dict[str, dict[str, Any]] = {
     "plain": {},
     "owed a stop": {"stop_wanted": "requested", "stop_wanted_at": NOW - 30},
     "404 for long": MISSING,
+    "404 that is doubted": MISSING | {"missing_since": None, "missing_at": None, "doubted": True},
+    "404 doubted for very long": MISSING
+    | {"unfound_since": NOW - 920, "missing_since": None, "missing_at": None, "doubted": True},
     "404 and owed": MISSING | {"stop_wanted": "requested", "stop_wanted_at": NOW - 30},
     "without resource id": {"resource_id": ""},
     "unaskable and owed": {"resource_id": "", "stop_wanted": "requested"},
@@ -43,6 +49,8 @@ SITUATIONS: dict[str, dict[str, Any]] = {
 }
 TIMES = (0, 100, 1200, 2400, 3 * 3600, 86_400, 4 * 86_400)
 TOLD = [
+    replace(answer(Reading.NOT_FOUND, NOW), doubted=True),
+    replace(answer(Reading.NOT_FOUND, NOW), unsure=True),
     *(event(reading, NOW) for reading in Reading if reading is not Reading.GIVEN_UP),
     *(answer(reading, NOW) for reading in Reading if reading is not Reading.GIVEN_UP),
     *(stop_answer(reading, NOW) for reading in Reading if reading is not Reading.GIVEN_UP),
@@ -50,7 +58,7 @@ TOLD = [
 POLICIES = (Stops(), Stops(policy=False), Stops(app_ids=frozenset({"other"})))
 
 
-def check(known: Session, action: Action, *, now: float, stops: Stops, wave: bool) -> None:
+def check(known: Session, action: Action, *, now: float, stops: Stops) -> None:
     """What holds whatever happened."""
     match action:
         case Wait(until):
@@ -64,23 +72,24 @@ def check(known: Session, action: Action, *, now: float, stops: Stops, wave: boo
             assert known.askable(now)
             assert known.stop_wanted
             assert known.state in {State.STARTING, State.RECORDING}
-            assert known.missing_since is None
+            assert not known.unfound
         case Tell(kind, why):
             assert why
             assert kind not in known.findings
             assert known.state is not State.CLOSED
         case Close(reason, told_by):
-            assert is_over(known, reason, now=now, wave=wave)
+            assert is_over(known, reason, now=now)
             assert told_by in Source
 
 
-def is_over(known: Session, reason: str, *, now: float, wave: bool) -> bool:
+def is_over(known: Session, reason: str, *, now: float) -> bool:
     """Each end by its own evidence."""
     if known.state is State.CLOSED:
         return not known.told
     if reason in {"not_found", "never_started"}:
-        lasted = (known.missing_at or 0) - (known.missing_since or now)
-        return lasted >= (TIMINGS.wave_patience if wave else TIMINGS.end_after_404)
+        believed = (known.missing_at or 0) - (known.missing_since or now)
+        lasted = (known.unfound_at or 0) - (known.unfound_since or now)
+        return believed >= TIMINGS.end_after_404 or lasted >= TIMINGS.wave_patience
     if reason == "unconfirmed":
         return not known.askable(now) and bool(known.left_at or known.max_recording_hour)
     return known.ended_at is not None and now >= known.ended_at + TIMINGS.upload_wait
@@ -90,21 +99,19 @@ def is_over(known: Session, reason: str, *, now: float, wave: bool) -> bool:
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_nothing_is_done_that_the_rules_forbid(state: State, situation: str) -> None:
     before = session(**(STATES[state] | SITUATIONS[situation]))
-    ways = [*((stops, False) for stops in POLICIES), (Stops(), True)]
     for known in {observe(before, told) for told in TOLD}:
-        for seconds, (stops, wave) in product(TIMES, ways):
+        for seconds, stops in product(TIMES, POLICIES):
             now = NOW + seconds
-            action = decide(known, now=now, timings=TIMINGS, stops=stops, wave=wave)
-            check(known, action, now=now, stops=stops, wave=wave)
+            action = decide(known, now=now, timings=TIMINGS, stops=stops)
+            check(known, action, now=now, stops=stops)
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.CLOSED])
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_what_just_said_that_it_records_is_not_closed(state: State, situation: str) -> None:
     before = session(**(STATES[state] | SITUATIONS[situation]))
-    for told, wave in product([answer(Reading.RUNNING, NOW)], (False, True)):
-        action = decide(observe(before, told), now=NOW, timings=TIMINGS, wave=wave)
-        assert not isinstance(action, Close)
+    known = observe(before, answer(Reading.RUNNING, NOW))
+    assert not isinstance(decide(known, now=NOW, timings=TIMINGS), Close)
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.CLOSED])

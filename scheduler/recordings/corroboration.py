@@ -1,0 +1,150 @@
+"""Whether a 404 speaks of the recording or of the vendor: what it answers about others just then.
+
+If the vendor knows another recording, or there is none that should work, a 404 is believed. If
+others are 404s as well, none is: rather the vendor has a problem than all of them ended at once.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import Enum, auto
+from typing import Protocol
+
+import structlog
+
+from agora_sidecar.process.clock import Clock
+from scheduler.recordings.decide import stop_owed
+from scheduler.recordings.metrics import RecordingMetrics
+from scheduler.recordings.session import NO_ANSWER, Evidence, Reading, Session, State
+from scheduler.recordings.timings import Timings
+
+log = structlog.get_logger()
+
+MOST = 3
+"""Others that are looked at: one that is registered with another's resource id is always a 404."""
+
+
+class Verdict(Enum):
+    """What others say of a 404."""
+
+    BELIEVED = auto()
+    DOUBTED = auto()
+    UNSURE = auto()
+
+
+class Witnesses(Protocol):
+    """The recordings of one shard. All raise `StoreError`, `FencedError`."""
+
+    async def others(self) -> Sequence[Session]:
+        """Recordings that were heard of lately, the latest first."""
+        ...
+
+    async def question(self, other: Session) -> Reading | None:
+        """Ask about it, and fold the answer in; None: it cannot be asked now."""
+        ...
+
+
+class Corroboration:
+    """What the vendor said of others, over all shards. `busy`: who is being asked about now."""
+
+    def __init__(self, *, timings: Timings, clock: Clock, metrics: RecordingMetrics) -> None:
+        self.busy: set[str] = set()
+        self.shards: list[Witnesses] = []
+        self._timings = timings
+        self._clock = clock
+        self._metrics = metrics
+        self._found: dict[str, tuple[str, float]] = {}
+        self._doubted_at: float | None = None
+        self._troubled = False
+        self._one = asyncio.Lock()
+
+    def note(self, session: Session, told: Evidence) -> None:
+        """The vendor answered about this recording."""
+        if told.reading is Reading.NOT_FOUND or told.reading in NO_ANSWER:
+            return
+        self._doubted_at = None
+        since = told.at - self._timings.same_time
+        self._found = {sid: found for sid, found in self._found.items() if found[1] >= since}
+        self._found[session.sid] = (session.app_id, told.at)
+
+    async def judge(self, session: Session, told: Evidence) -> Evidence:
+        """The evidence, and what it is worth if it is a 404. Others may be asked about for that."""
+        if told.reading is not Reading.NOT_FOUND:
+            return told
+        async with self._one:
+            verdict = await self._compare(session)
+        if verdict is Verdict.DOUBTED:
+            self._doubted_at = self._clock.now()
+        doubted, unsure = verdict is Verdict.DOUBTED, verdict is Verdict.UNSURE
+        return replace(told, doubted=doubted, unsure=unsure)
+
+    def in_trouble(self) -> bool:
+        """Whether 404s are doubted and nothing was found since; its changes are in the log."""
+        troubled = self._goes_on()
+        self._metrics.wave.set(troubled)
+        if troubled and not self._troubled:
+            log.error("recording.not_found_wave", on=True)
+        elif self._troubled and not troubled:
+            log.info("recording.not_found_wave", on=False)
+        self._troubled = troubled
+        return troubled
+
+    def _goes_on(self) -> bool:
+        at = self._doubted_at
+        return at is not None and self._clock.now() - at <= self._timings.wave_patience
+
+    async def _compare(self, session: Session) -> Verdict:
+        if self._knows_another(session):
+            return Verdict.BELIEVED
+        # where nobody is left to ask about, trouble is over when something is found
+        verdict = Verdict.UNSURE if self._goes_on() else Verdict.BELIEVED
+        others = [
+            (shard, other)
+            for shard in self.shards
+            for other in await shard.others()
+            if _should_work(other, session, now=self._clock.now())
+        ]
+        # what is a 404 already is asked about last
+        for shard, other in sorted(others, key=lambda pair: pair[1].unfound)[:MOST]:
+            told = await self._about(shard, other)
+            if told is Verdict.BELIEVED:
+                return told
+            if verdict is not Verdict.DOUBTED:
+                verdict = told
+        return verdict
+
+    async def _about(self, shard: Witnesses, other: Session) -> Verdict:
+        """What this one says: believed, as the vendor knows it; doubted, as it does not."""
+        missed = other.unfound_at
+        if missed is not None and missed >= self._clock.now() - self._timings.same_time:
+            return Verdict.DOUBTED
+        if other.sid in self.busy:
+            return Verdict.UNSURE
+        self.busy.add(other.sid)
+        try:
+            reading = await shard.question(other)
+        finally:
+            self.busy.discard(other.sid)
+        if reading is Reading.NOT_FOUND:
+            return Verdict.DOUBTED
+        unsure = reading is None or reading in NO_ANSWER
+        return Verdict.UNSURE if unsure else Verdict.BELIEVED
+
+    def _knows_another(self, session: Session) -> bool:
+        since = self._clock.now() - self._timings.same_time
+        return any(
+            sid != session.sid and app_id == session.app_id and at >= since
+            for sid, (app_id, at) in self._found.items()
+        )
+
+
+def _should_work(other: Session, session: Session, *, now: float) -> bool:
+    """Whether a 404 of this other one says something: nobody has reason to think that it ended."""
+    return (
+        other.sid != session.sid
+        and other.app_id == session.app_id
+        and other.state is State.RECORDING
+        and other.missing_since is None
+        and not stop_owed(other, now=now)
+        and other.askable(now)
+    )
