@@ -35,8 +35,8 @@ class Verdict(Enum):
 class Witnesses(Protocol):
     """The recordings of one shard. All raise `StoreError`, `FencedError`."""
 
-    async def others(self) -> Sequence[Session]:
-        """Recordings that were heard of lately, the latest first."""
+    async def others(self, *, by: float) -> Sequence[Session]:
+        """Recordings that are due by then (Unix seconds), the latest first."""
         ...
 
     async def question(self, other: Session) -> Reading | None:
@@ -63,9 +63,10 @@ class Corroboration:
         if told.reading is Reading.NOT_FOUND or told.reading in NO_ANSWER:
             return
         self._doubted_at = None
-        since = told.at - self._timings.same_time
+        now = self._clock.monotonic()
+        since = now - self._timings.same_time
         self._found = {sid: found for sid, found in self._found.items() if found[1] >= since}
-        self._found[session.sid] = (session.app_id, told.at)
+        self._found[session.sid] = (session.app_id, now)
 
     async def judge(self, session: Session, told: Evidence) -> Evidence:
         """The evidence, and what it is worth if it is a 404. Others may be asked about for that."""
@@ -74,7 +75,7 @@ class Corroboration:
         async with self._one:
             verdict = await self._compare(session)
         if verdict is Verdict.DOUBTED:
-            self._doubted_at = self._clock.now()
+            self._doubted_at = self._clock.monotonic()
         doubted, unsure = verdict is Verdict.DOUBTED, verdict is Verdict.UNSURE
         return replace(told, doubted=doubted, unsure=unsure)
 
@@ -91,21 +92,22 @@ class Corroboration:
 
     def _goes_on(self) -> bool:
         at = self._doubted_at
-        return at is not None and self._clock.now() - at <= self._timings.wave_patience
+        return at is not None and self._clock.monotonic() - at <= self._timings.wave_patience
 
     async def _compare(self, session: Session) -> Verdict:
         if self._knows_another(session):
             return Verdict.BELIEVED
         # where nobody is left to ask about, trouble is over when something is found
         verdict = Verdict.UNSURE if self._goes_on() else Verdict.BELIEVED
+        # whoever is not silent is due within the longest silence; what was heard of last, last
+        by = self._clock.now() + self._timings.silence * (1 + self._timings.jitter)
         others = [
             (shard, other)
             for shard in self.shards
-            for other in await shard.others()
+            for other in await shard.others(by=by)
             if _should_work(other, session, now=self._clock.now())
         ]
-        # what is a 404 already is asked about last
-        for shard, other in sorted(others, key=lambda pair: pair[1].unfound)[:MOST]:
+        for shard, other in sorted(others, key=lambda pair: _worth(pair[1]))[:MOST]:
             told = await self._about(shard, other)
             if told is Verdict.BELIEVED:
                 return told
@@ -116,7 +118,7 @@ class Corroboration:
     async def _about(self, shard: Witnesses, other: Session) -> Verdict:
         """What this one says: believed, as the vendor knows it; doubted, as it does not."""
         missed = other.unfound_at
-        if missed is not None and missed >= self._clock.now() - self._timings.same_time:
+        if missed is not None and 0 <= self._clock.now() - missed <= self._timings.same_time:
             return Verdict.DOUBTED
         if other.sid in self.busy:
             return Verdict.UNSURE
@@ -131,11 +133,16 @@ class Corroboration:
         return Verdict.UNSURE if unsure else Verdict.BELIEVED
 
     def _knows_another(self, session: Session) -> bool:
-        since = self._clock.now() - self._timings.same_time
+        since = self._clock.monotonic() - self._timings.same_time
         return any(
             sid != session.sid and app_id == session.app_id and at >= since
             for sid, (app_id, at) in self._found.items()
         )
+
+
+def _worth(other: Session) -> tuple[bool, bool]:
+    """Whom to ask about first: what is no 404 yet, and was seen recording."""
+    return other.unfound, other.state is State.STARTING
 
 
 def _should_work(other: Session, session: Session, *, now: float) -> bool:
@@ -143,7 +150,7 @@ def _should_work(other: Session, session: Session, *, now: float) -> bool:
     return (
         other.sid != session.sid
         and other.app_id == session.app_id
-        and other.state is State.RECORDING
+        and other.state in {State.STARTING, State.RECORDING}
         and other.missing_since is None
         and not stop_owed(other, now=now)
         and other.askable(now)

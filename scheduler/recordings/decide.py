@@ -221,20 +221,16 @@ def _silent_from(session: Session, timings: Timings) -> float:
 
 def _gone(session: Session, *, timings: Timings) -> bool:
     """It was a 404 for long enough: those that are believed, or all of them for much longer."""
-    believed = _missing_for(session) >= timings.end_after_404
+    believed = _lasted(session.missing_since, session.missing_at) >= timings.end_after_404
     return believed or _unfound_for(session) >= timings.wave_patience
 
 
-def _missing_for(session: Session) -> float:
-    if session.missing_since is None or session.missing_at is None:
-        return -1.0
-    return session.missing_at - session.missing_since
-
-
 def _unfound_for(session: Session) -> float:
-    if session.unfound_since is None or session.unfound_at is None:
-        return -1.0
-    return session.unfound_at - session.unfound_since
+    return _lasted(session.unfound_since, session.unfound_at)
+
+
+def _lasted(since: float | None, at: float | None) -> float:
+    return -1.0 if since is None or at is None else at - since
 
 
 def _foreign(session: Session, stops: Stops) -> bool:

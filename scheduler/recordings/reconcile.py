@@ -89,10 +89,8 @@ class Reconciler:
             timings=timings, clock=clock, metrics=metrics, stops=stops
         )
         self._ledger = ledger
-        self._corroboration = shared.corroboration
-        self._asker = Asker(
-            client=client, clock=clock, metrics=metrics, corroboration=shared.corroboration
-        )
+        self._corroboration = others = shared.corroboration
+        self._asker = Asker(client=client, clock=clock, metrics=metrics, corroboration=others)
         self._stopper = shared.stopper
         self._teller = Teller(
             ledger=ledger,
@@ -103,15 +101,8 @@ class Reconciler:
             decide=self._decide,
             kept=shared.kept,
         )
-        shared.corroboration.shards.append(
-            ShardWitnesses(
-                ledger=ledger,
-                asker=self._asker,
-                teller=self._teller,
-                lease=lease,
-                timings=timings,
-                clock=clock,
-            )
+        others.shards.append(
+            ShardWitnesses(ledger=ledger, asker=self._asker, teller=self._teller, lease=lease)
         )
         self._lease = lease
         self._timings = timings

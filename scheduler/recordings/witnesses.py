@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from agora_sidecar.process.clock import Clock
+import structlog
+
 from scheduler.recordings.asking import Asker
-from scheduler.recordings.ledger import Ledger
+from scheduler.recordings.ledger import ConflictError, Ledger, SessionUnreadableError
 from scheduler.recordings.session import Reading, Session
 from scheduler.recordings.telling import Leadership, Teller
-from scheduler.recordings.timings import Timings
+
+log = structlog.get_logger()
 
 SAMPLE = 12
 """Recordings that are looked at: some of them upload, or are owed a stop."""
@@ -19,29 +21,16 @@ CLAIM = 15.0
 class ShardWitnesses:
     """One shard's; asks under its lease, as its reconciler does."""
 
-    def __init__(
-        self,
-        *,
-        ledger: Ledger,
-        asker: Asker,
-        teller: Teller,
-        lease: Leadership,
-        timings: Timings,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, *, ledger: Ledger, asker: Asker, teller: Teller, lease: Leadership) -> None:
         self._ledger = ledger
         self._asker = asker
         self._teller = teller
         self._lease = lease
-        self._timings = timings
-        self._clock = clock
 
-    async def others(self) -> Sequence[Session]:
-        """Recordings that were heard of lately, the latest first; none where others lead."""
+    async def others(self, *, by: float) -> Sequence[Session]:
+        """Recordings that are due by then, the latest first; none where somebody else leads."""
         if await self._lease.hold() is None:
             return ()
-        # whoever is not silent is due within the longest silence
-        by = self._clock.now() + self._timings.silence * (1 + self._timings.jitter)
         return await self._ledger.soon(by=by, limit=SAMPLE)
 
     async def question(self, other: Session) -> Reading | None:
@@ -49,5 +38,8 @@ class ShardWitnesses:
         if not await self._ledger.claim(other.sid, token=self._lease.token, length=CLAIM):
             return None
         told = await self._asker.ask(other, "control")
-        await self._teller.learn(other, replace(told, unsure=told.reading is Reading.NOT_FOUND))
+        try:
+            await self._teller.learn(other, replace(told, unsure=told.reading is Reading.NOT_FOUND))
+        except (ConflictError, SessionUnreadableError) as error:  # its own check will meet it too
+            log.warning("recording.check_deferred", sid=other.sid, why=str(error))
         return told.reading

@@ -49,7 +49,7 @@ class Vendor:
     def has_answered(self, host: str) -> bool:
         return bool(host)
 
-    async def query(self, recording: Recording) -> QueryReply:
+    async def query(self, recording: Recording, *, avoid: str = "") -> QueryReply:
         self.asked += bool(recording.sid)
         return QueryReply("h", 5, (), None, "", {})
 

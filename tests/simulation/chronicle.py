@@ -26,7 +26,7 @@ class Call:
 class Told:
     """One finding as it was put on the stream; `runs`: the recording was not over.
 
-    `doubted`: we had seen its 404s in a wave of them.
+    `doubted`: some of its 404s were not believed, as others were 404s as well.
     """
 
     at: float

@@ -16,7 +16,7 @@ from tests.simulation import scheduler, wire
 
 
 def _first_404() -> Any:
-    return patch.object(decide, "_missing_for", lambda s: 1e9 if s.missing_since else -1.0)
+    return patch.object(decide, "_lasted", lambda since, _: 1e9 if since else -1.0)
 
 
 def _any_404() -> Any:

@@ -35,8 +35,8 @@ KINDS: dict[str, Kind] = {
     # the vendor's API, on every host: what it answers to whatever is asked
     # as long as a fail-over may take: alone, each is to be borne by every recording
     "vendor finds no task": Kind("vendor", (20, 85), 3, rest=130),
-    # longer than any: noticed by how many it befalls, so many must be there
-    "vendor finds no task for long": Kind("vendor", (120, 500), 2, rest=130),
+    # longer than any: noticed by what befalls others, so somebody else must be there
+    "vendor finds no task for long": Kind("vendor", (120, 500), 2, rest=130, begins=(60, 1000)),
     "vendor fails": Kind("vendor", (30, 400), 3),
     "vendor answers too late": Kind("vendor", (30, 200)),
     "vendor does not complete": Kind("vendor", (30, 200)),

@@ -10,6 +10,7 @@ import structlog
 
 from agora_sidecar.agora.notifications import read_notification
 from agora_sidecar.entry import Entry, notification_fields
+from scheduler.recordings.session import Session
 from scheduler.recordings.timings import Timings
 from tests.fakes.memory_store import MemoryStore
 from tests.simulation.business import Business
@@ -140,7 +141,7 @@ class World:
         if not entry.type.startswith(FINDING):
             return
         kept = self.store.find(entry.subject)
-        doubted = kept is not None and kept.session is not None and kept.session.doubted
+        doubted = kept is not None and kept.session is not None and _doubted(kept.session)
         self.chronicle.counts["closed after doubt"] += doubted and entry.type == CLOSED
         self.chronicle.told.append(
             Told(
@@ -246,6 +247,11 @@ class World:
     def _note(self, what: str, lasts: float) -> None:
         now = self._clock.monotonic()
         self.chronicle.happened.append((now, now + lasts, what))
+
+
+def _doubted(session: Session) -> bool:
+    """Whether some of its 404s were not believed."""
+    return session.doubted or session.unfound_since != session.missing_since
 
 
 async def simulate(plan: Scenario, *, timings: Timings | None = None) -> Chronicle:

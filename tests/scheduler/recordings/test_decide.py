@@ -149,7 +149,7 @@ WANTED: dict[str, Any] = {"stop_wanted": "requested", "stop_wanted_at": NOW}
             "but not while nobody knows of anything",
             UPLOADS
             | {"asked_at": NOW + 1201, "uploading_at": NOW + 5, "attempts": 1, "doubted": True}
-            | {"missing_since": NOW + 1201, "missing_at": NOW + 1201, "missing_hosts": ("h",)},
+            | {"unfound_since": NOW + 1201, "unfound_at": NOW + 1201, "missing_hosts": ("h",)},
             1201,
             Wait(NOW + 1501.25),
         ),
@@ -301,12 +301,29 @@ def test_a_policy_without_stops_asks_instead() -> None:
     assert decide(wanted, now=NOW, timings=TIMINGS, stops=Stops(policy=False)) == Wait(NOW + 120)
 
 
-def test_in_a_wave_a_404_must_last_longer() -> None:
-    missing = session(**(MISSING | {"missing_at": NOW + 100, "asked_at": NOW + 100}))
-    longer = session(**(MISSING | {"missing_at": NOW + 900, "asked_at": NOW + 900}))
+def test_a_404_that_is_not_believed_must_last_longer() -> None:
+    known = RECORDING | {"unfound_since": NOW, "doubted": True, "attempts": 6}
+    missing = session(**(known | {"unfound_at": NOW + 880, "asked_at": NOW + 880}))
+    longer = session(**(known | {"unfound_at": NOW + 900, "asked_at": NOW + 900}))
 
-    assert decide(missing, now=NOW + 100, timings=TIMINGS, wave=True) == Wait(NOW + 105)
-    assert isinstance(decide(longer, now=NOW + 900, timings=TIMINGS, wave=True), Close)
+    # asked when the patience ends, not an interval later
+    assert decide(missing, now=NOW + 880, timings=TIMINGS) == Wait(NOW + 900)
+    assert decide(longer, now=NOW + 900, timings=TIMINGS) == Close("not_found", Source.QUERY)
+
+
+def test_a_404_that_could_not_be_compared_is_asked_about_again_soon() -> None:
+    known = RECORDING | {"unfound_since": NOW, "missing_since": NOW, "missing_at": NOW + 60}
+    unsure = session(**known, unfound_at=NOW + 100, asked_at=NOW + 100, attempts=6)
+
+    assert decide(unsure, now=NOW + 100, timings=TIMINGS) == Wait(NOW + 105)
+
+
+def test_no_stop_is_called_on_top_of_a_404_that_is_not_believed() -> None:
+    doubted = session(
+        **RECORDING, **WANTED, unfound_since=NOW, unfound_at=NOW, asked_at=NOW, attempts=1
+    )
+
+    assert decide(doubted, now=NOW + 1, timings=TIMINGS) == Wait(NOW + 5)
 
 
 def test_it_is_due_when_there_is_something_to_do() -> None:

@@ -64,6 +64,18 @@ async def test_who_lost_the_lease_to_somebody_else_tells_and_saves_nothing(place
     assert await ledger.next_due() is None
 
 
+async def test_what_was_heard_of_last_is_found_first(place: Place) -> None:
+    ledger = place.ledger()
+    for number, due in enumerate([NOW + 40, NOW + 10, NOW + 90, NOW + 20, None]):
+        await ledger.save(Change(session(sid=f"s{number}")), due=due, now=NOW)
+
+    soon = await ledger.soon(by=NOW + 40, limit=2)
+
+    assert [found.sid for found in soon] == ["s0", "s3"]
+    assert soon[0] == await ledger.load("s0")
+    assert await ledger.soon(by=NOW, limit=9) == []
+
+
 async def test_open_recordings_are_written_back_to_a_store_that_came_back_empty(
     place: Place,
 ) -> None:

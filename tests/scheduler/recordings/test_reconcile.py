@@ -670,7 +670,7 @@ async def test_a_crash_between_the_answer_and_the_save_still_gives_one_finding(
     redis: Redis, keys: Keys, clock: FakeClock
 ) -> None:
     class Answering(FakeAgoraClient):
-        async def query(self, recording: Recording) -> QueryReply:
+        async def query(self, recording: Recording, *, avoid: str = "") -> QueryReply:
             answering.set()
             await asyncio.Event().wait()
             raise AssertionError

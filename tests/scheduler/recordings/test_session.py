@@ -115,6 +115,26 @@ def test_no_answer_between_two_404s_changes_nothing(reading: Reading) -> None:
     assert again.missing_at == NOW + 90
 
 
+def test_a_404_that_is_doubted_makes_void_what_was_believed_before() -> None:
+    missing = observe(session(), answer(Reading.NOT_FOUND, NOW))
+    doubted = observe(missing, replace(answer(Reading.NOT_FOUND, NOW + 50), doubted=True))
+    anew = observe(doubted, answer(Reading.NOT_FOUND, NOW + 90))
+
+    assert (doubted.missing_since, doubted.unfound_since, doubted.doubted) == (None, NOW, True)
+    assert (anew.missing_since, anew.missing_at) == (NOW + 90, NOW + 90)
+    assert observe(anew, event(Reading.ALIVE, NOW + 95)).unfound is False
+
+
+def test_one_that_is_unsure_neither_begins_nor_prolongs_it() -> None:
+    unsure = observe(session(), replace(answer(Reading.NOT_FOUND, NOW), unsure=True))
+    missing = observe(unsure, answer(Reading.NOT_FOUND, NOW + 5))
+    again = observe(missing, replace(answer(Reading.NOT_FOUND, NOW + 90), unsure=True))
+
+    assert unsure.missing_since is None
+    assert (again.missing_since, again.missing_at) == (NOW + 5, NOW + 5)
+    assert (again.unfound_since, again.unfound_at) == (NOW, NOW + 90)
+
+
 def test_an_event_from_before_the_404_does_not_end_the_patience() -> None:
     missing = observe(session(), answer(Reading.NOT_FOUND, NOW))
 
@@ -170,6 +190,9 @@ _TOLD = st.one_of(
     st.sampled_from([Reading.NOT_FOUND, Reading.RUNNING, Reading.UNKNOWN]).map(
         lambda r: answer(r, 0.0)
     ),
+    st.sampled_from(["doubted", "unsure"]).map(
+        lambda what: replace(answer(Reading.NOT_FOUND, 0.0), **{what: True})
+    ),
     st.sampled_from([Reading.LEAVING, Reading.UNKNOWN, Reading.NOT_FOUND]).map(
         lambda r: stop_answer(r, 0.0)
     ),
@@ -178,13 +201,9 @@ _ENDS_BY_EVENT = {Reading.EXITED, Reading.ABNORMAL, *TERMINAL}
 _LIFE = {Reading.RUNNING, Reading.ALIVE, Reading.STARTED, Reading.PROGRESS}
 
 
-@given(
-    st.lists(st.tuples(_TOLD, st.floats(0.0, 60.0)), max_size=60),
-    st.booleans(),
-)
+@given(st.lists(st.tuples(_TOLD, st.floats(0.0, 60.0)), max_size=60))
 def test_in_any_order_there_is_at_most_one_closed_and_none_after_a_sign_of_life(
     story: list[tuple[Evidence, float]],
-    wave: bool,  # noqa: FBT001 - a drawn value
 ) -> None:
     timings = Timings()
     known, now, closed = session(), NOW, 0
@@ -197,7 +216,7 @@ def test_in_any_order_there_is_at_most_one_closed_and_none_after_a_sign_of_life(
             end_told = False
         end_told |= told.reading in _ENDS_BY_EVENT
         last = known, told.reading
-        action = decide(known, now=now, timings=timings, wave=wave)
+        action = decide(known, now=now, timings=timings)
         if isinstance(action, Close):
             closed += 1
             assert end_told or last[1] not in _LIFE
