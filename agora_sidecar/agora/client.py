@@ -123,7 +123,7 @@ class Client:
         return str((await self._ask(call)).body["sid"])
 
     async def query(self, recording: Recording, *, avoid: str = "") -> QueryReply:
-        """What the vendor knows of a task now; from another host than `avoid` where there is one."""
+        """What the vendor knows of a task; of another host than `avoid` where there is one."""
         answer = await self._ask(calls.query(recording, avoid=avoid))
         return read_query(answer.body, host=answer.host)
 

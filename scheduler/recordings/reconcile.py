@@ -101,9 +101,7 @@ class Reconciler:
             decide=self._decide,
             kept=shared.kept,
         )
-        others.shards.append(
-            ShardWitnesses(ledger=ledger, asker=self._asker, teller=self._teller, lease=lease)
-        )
+        others.shards.append(ShardWitnesses(ledger, self._asker, self._teller, lease))
         self._lease = lease
         self._timings = timings
         self._clock = clock

@@ -277,6 +277,18 @@ async def test_no_worker_names_the_host_that_said_so(pair: Pair) -> None:
         assert not client.has_answered(host_name(pair.urls[1]))
 
 
+async def test_another_hosts_word_can_be_wanted(pair: Pair) -> None:
+    for api in (pair.first, pair.second):
+        api.say(EVERYTHING)
+    async with pair.client() as client:
+        first = await client.query(RECORDING)
+        second = await client.query(RECORDING, avoid=first.host)
+        third = await client.query(RECORDING)
+
+    assert first.host == third.host == host_name(pair.urls[0])
+    assert second.host == host_name(pair.urls[1])
+
+
 async def test_when_every_host_fails_the_first_ones_trouble_is_told(pair: Pair) -> None:
     BROKEN["504"](pair.first)
     BROKEN["page"](pair.second)

@@ -12,13 +12,14 @@ HOST = "api.example"
 class FakeAgoraClient:
     """Answers each recording as arranged: a status, an error, or whatever a callable says.
 
-    A recording that nobody arranged is unknown to it. `asked` and `stopped` record the calls,
+    A recording that nobody arranged is unknown to it, at each of its `hosts`. `asked` and `stopped` record the calls,
     `before_reply` is called while an answer is on its way.
     """
 
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.stopped: list[str] = []
+        self.hosts = [HOST]
         self.hosts_that_answered = {HOST}
         self.before_reply: Callable[[], None] = lambda: None
         self._queries: dict[str, int | ApiError] = {}
@@ -39,13 +40,14 @@ class FakeAgoraClient:
 
     async def query(self, recording: Recording, *, avoid: str = "") -> QueryReply:
         self.asked.append(recording.sid)
-        answer = self._queries.get(recording.sid, no_worker("query"))
+        host = next((host for host in self.hosts if host != avoid), HOST)
+        answer = self._queries.get(recording.sid, no_worker("query", host=host))
         self.before_reply()
         if isinstance(answer, ApiError):
             raise answer
         files = self._files.get(recording.sid, ())
         return QueryReply(
-            host=HOST, status=answer, files=files, slice_start_ms=None, uploading_status="", body={}
+            host=host, status=answer, files=files, slice_start_ms=None, uploading_status="", body={}
         )
 
     async def stop(self, recording: Recording, *, async_stop: bool = True) -> StopReply:

@@ -196,6 +196,72 @@ async def test_a_404_from_two_hosts_that_never_answered_is_believed(world: World
     assert len(world.closed()) == 1
 
 
+async def test_what_a_host_says_that_never_answered_is_asked_of_another_at_once(
+    world: World,
+) -> None:
+    world.vendor.hosts_that_answered.clear()
+    world.vendor.hosts = ["one.example", "two.example"]
+    await world.track(recording())
+
+    await world.live(121)
+    assert world.vendor.asked == [SID, SID]
+    assert (await world.known()).missing_since == NOW + 120
+
+    await world.live(100)
+    [told] = world.closed()
+    hosts = {note["host"] for note in told["evidence"] if note["reading"] == "not_found"}
+    assert hosts == {"two.example"}
+
+
+async def test_a_known_hosts_404_needs_no_other_host(world: World) -> None:
+    world.vendor.hosts = ["api.example", "two.example"]
+    await world.track(recording())
+
+    await world.live(121)
+
+    assert world.vendor.asked == [SID]
+
+
+async def test_a_404_is_not_believed_while_others_that_send_events_are_404s_too(
+    world: World,
+) -> None:
+    """Two, in the trouble of a vendor that lasts longer than any fail-over."""
+    await world.track(recording("other"))
+    await world.track(recording())
+
+    for _ in range(8):
+        await world.live(50)
+        await world.tell(event(Reading.ALIVE, world.clock.now()), "other")
+
+    assert world.ledger.told == []
+    assert (await world.known()).doubted
+    assert world.count("recordings_not_found_wave") == 1
+
+    for sid in (SID, "other"):
+        world.vendor.will_answer(sid, 5)
+    await world.live(200)
+
+    assert world.ledger.told == []
+    assert not (await world.known()).unfound
+
+
+async def test_it_is_believed_where_another_is_found_which_is_asked_for_that(
+    world: World,
+) -> None:
+    world.vendor.will_answer("other", 5)
+    await world.track(recording("other", hint_at=NOW + 400))
+    await world.track(recording())
+
+    for _ in range(5):
+        await world.live(48)
+        await world.tell(event(Reading.ALIVE, world.clock.now()), "other")
+
+    assert len(world.closed()) == 1
+    assert world.closed("other") == []
+    asked = world.count("recording_queries_total", reason="control", result="running")
+    assert 0 < asked <= world.vendor.asked.count(SID)
+
+
 async def test_a_404_during_a_fail_over_closes_nothing(world: World) -> None:
     await world.track(recording())
     await world.live(120 + 90)
