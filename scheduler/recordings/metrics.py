@@ -78,7 +78,7 @@ class RecordingMetrics:
         )
         self.wave = gauge(
             "agora_sidecar_recordings_not_found_wave",
-            "1 while many recordings turned 404 at once and none of them is believed; else 0.",
+            "1 while several recordings are 404s, none of them believed and none found; else 0.",
         )
         self.interval = gauge(
             "agora_sidecar_recordings_effective_interval_seconds",
