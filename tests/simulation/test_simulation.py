@@ -1,11 +1,14 @@
 """The proof as a test: a few small seeds always, whole ones in the long run; `make simulate` more."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.simulation.sabotage import DAMAGE
 from tests.simulation.seed import Options, run_seed
 
 SIZE = 40
+FEW = Options(recordings=12)
 OFTEN = ("what is silent is stopped", "what was told is forgotten")
 """Broken rules that are looked for always; the others in the long run."""
 
@@ -17,6 +20,20 @@ def test_every_recording_is_closed_once_and_none_that_runs(seed: int) -> None:
     assert result.failures == {}, result.timeline
     assert result.closed >= 36
     assert result.counts["notices lost"] > 100
+
+
+@pytest.mark.parametrize("seed", [5, 35])
+def test_nor_where_few_run_and_the_vendor_finds_none_for_long(seed: int) -> None:
+    result = run_seed(seed, FEW)
+
+    assert result.failures == {}, result.timeline
+
+
+@pytest.mark.slow
+def test_which_would_be_told_closed_if_it_were_believed() -> None:
+    believing = run_seed(35, replace(FEW, sabotage="a wave of 404s is believed"))
+
+    assert "wrong ends" in believing.failures
 
 
 def test_nor_does_it_take_a_single_callback() -> None:
