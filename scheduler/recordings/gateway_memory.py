@@ -29,12 +29,16 @@ Note = Callable[[], Awaitable[object]]
 
 
 class Memory:
-    """Registers recordings and wishes; `run` makes good what could not be written."""
+    """Registers recordings and wishes; `run` makes good what could not be written.
 
-    def __init__(self, *, registry: Registry, clock: Clock) -> None:
+    At most `most` wait for that; what comes then is lost, and the log names it.
+    """
+
+    def __init__(self, *, registry: Registry, clock: Clock, most: int = MOST) -> None:
         self._registry = registry
         self._clock = clock
-        self._owed: deque[tuple[str, str, Note]] = deque(maxlen=MOST)
+        self._most = most
+        self._owed: deque[tuple[str, str, Note]] = deque()
         self._news = asyncio.Event()
         self._known: dict[str, None] = {}
 
@@ -50,8 +54,8 @@ class Memory:
         """Make a recording known, once."""
         if facts.sid in self._known:
             return
-        await self._note(facts.sid, "registration", lambda: self._registry.register(facts))
-        self._known[facts.sid] = None
+        if await self._note(facts.sid, "registration", lambda: self._registry.register(facts)):
+            self._known[facts.sid] = None
         while len(self._known) > MOST:
             del self._known[next(iter(self._known))]
 
@@ -71,12 +75,17 @@ class Memory:
                     await self._clock.sleep(AGAIN)
             self._news.clear()
 
-    async def _note(self, sid: str, what: str, note: Note) -> None:
+    async def _note(self, sid: str, what: str, note: Note) -> bool:
+        """Whether it is noted, or will be."""
         if not self._owed and await self._done(sid, what, note):
-            return
+            return True
+        if len(self._owed) >= self._most:
+            log.error("gateway.note_lost", sid=sid, what=what, waiting=len(self._owed))
+            return False
         log.warning("gateway.not_noted", sid=sid, what=what, waiting=len(self._owed) + 1)
         self._owed.append((sid, what, note))
         self._news.set()
+        return True
 
     async def _done(self, sid: str, what: str, note: Note) -> bool:
         """Whether nothing remains to be done about it."""
