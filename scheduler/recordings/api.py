@@ -25,7 +25,9 @@ log = structlog.get_logger()
 MAX_BODY = 64 * 1024
 """Bytes; a registration has less than 4 KiB."""
 LIST_LIMIT = 1000
-"""Recordings in one answer."""
+"""Recordings in one answer: of those that are looked at, the ones that began last."""
+LOOK_AT = 10_000
+"""A second's work for this process and the store; the command line looks at more."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -56,7 +58,7 @@ class _Api:
         self._clock = clock
 
     async def list(self, _: web.Request) -> web.Response:
-        found = await self._registry.all(limit=LIST_LIMIT + 1)
+        found = await self._registry.all(limit=LOOK_AT)
         shown = [self._shown(session) for session in found[:LIST_LIMIT]]
         return _json({"recordings": shown, "truncated": len(found) > LIST_LIMIT})
 

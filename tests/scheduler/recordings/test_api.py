@@ -295,13 +295,14 @@ async def test_a_mistake_of_ours_tells_the_caller_nothing(aiohttp_client: Serve)
     assert [entry["event"] for entry in logs] == ["recording.api_failed"]
 
 
-async def test_long_lists_are_cut_and_say_so(
+async def test_long_lists_are_cut_to_what_began_last_and_say_so(
     api: TestClient[Any, Any], ledger: MemoryLedger
 ) -> None:
     for number in range(1001):
-        await ledger.save(Change(session(sid=f"s{number}")), due=None, now=NOW)
+        began = session(sid=f"s{number}", started_at=NOW + number)
+        await ledger.save(Change(began), due=None, now=NOW)
 
     listed = await (await api.get("/recordings")).json()
 
-    assert len(listed["recordings"]) == 1000
+    assert [one["sid"] for one in listed["recordings"]] == [f"s{1000 - n}" for n in range(1000)]
     assert listed["truncated"]
