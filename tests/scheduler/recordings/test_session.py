@@ -141,6 +141,13 @@ def test_an_event_from_before_the_404_does_not_end_the_patience() -> None:
     assert observe(missing, event(Reading.ALIVE, NOW - 60)).missing_since == NOW
 
 
+def test_a_404_of_before_an_event_is_outdated() -> None:
+    heard = observe(session(), event(Reading.ALIVE, NOW + 20))
+
+    assert not observe(heard, answer(Reading.NOT_FOUND, NOW)).unfound
+    assert observe(heard, answer(Reading.NOT_FOUND, NOW + 20)).unfound
+
+
 def test_an_answer_that_it_records_takes_back_an_end_that_was_told() -> None:
     ended = observe(session(), event(Reading.EXITED))
     running = observe(ended, answer(Reading.RUNNING, NOW + 1))
