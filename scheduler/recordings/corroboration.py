@@ -76,7 +76,9 @@ class Corroboration:
             verdict = await self._compare(session)
         if verdict is Verdict.DOUBTED:
             self._doubted_at = self._clock.monotonic()
-        doubted, unsure = verdict is Verdict.DOUBTED, verdict is Verdict.UNSURE
+        doubted = verdict is Verdict.DOUBTED
+        # a 404 after an end that is certain is what everybody expects
+        unsure = verdict is Verdict.UNSURE and session.ended_at is None
         return replace(told, doubted=doubted, unsure=unsure)
 
     def in_trouble(self) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from scheduler.recordings import patience
 from scheduler.recordings.session import Session, Source, State
 from scheduler.recordings.timings import Timings, step
 
@@ -76,7 +77,7 @@ def decide(session: Session, *, now: float, timings: Timings, stops: Stops = ALL
         return _tell_the_end(session)
     if session.ended_at is not None:
         return _await_files(session, now=now, timings=timings)
-    if _gone(session, timings=timings):
+    if patience.is_over(session, timings=timings):
         return Close("not_found" if session.alive_at is not None else "never_started", Source.QUERY)
     if told := _tell(session, now=now, timings=timings, stops=stops):
         return told
@@ -177,8 +178,10 @@ def _await_files(session: Session, *, now: float, timings: Timings) -> Action:
     overdue = list(_told_at(session, timings=timings))
     if any(at <= now for at in overdue):
         return Tell("upload_overdue", "the vendor reports that the upload goes on")
-    asked = session.asked_at or 0
-    again = asked + _patiently(session, now=asked, timings=timings) if asked >= deadline else now
+    asked, again = session.asked_at or 0, now
+    if asked >= deadline:
+        interval = _patiently(session, now=asked, timings=timings)
+        again = patience.not_beyond(session, asked, interval, timings=timings)
     return Ask("files") if again <= now else Wait(min(again, session.askable_until, *overdue))
 
 
@@ -188,7 +191,7 @@ def _uploads(session: Session, ended: float, *, timings: Timings) -> bool:
     if last is None or last < ended:
         return False
     gone = session.missing_since is not None and session.missing_since > last
-    return not gone and _unfound_for(session) < timings.wave_patience
+    return not gone and not patience.is_over_for_all(session, timings=timings)
 
 
 def _over(session: Session) -> Action:
@@ -219,20 +222,6 @@ def _silent_from(session: Session, timings: Timings) -> float:
     return last + timings.quiet_for(session.sid)
 
 
-def _gone(session: Session, *, timings: Timings) -> bool:
-    """It was a 404 for long enough: those that are believed, or all of them for much longer."""
-    believed = _lasted(session.missing_since, session.missing_at) >= timings.end_after_404
-    return believed or _unfound_for(session) >= timings.wave_patience
-
-
-def _unfound_for(session: Session) -> float:
-    return _lasted(session.unfound_since, session.unfound_at)
-
-
-def _lasted(since: float | None, at: float | None) -> float:
-    return -1.0 if since is None or at is None else at - since
-
-
 def _foreign(session: Session, stops: Stops) -> bool:
     return bool(stops.app_ids) and session.app_id not in stops.app_ids
 
@@ -259,7 +248,7 @@ def _usual(session: Session, *, timings: Timings) -> tuple[float, str]:
 def _again(session: Session, asked: float, *, timings: Timings) -> tuple[float, str]:
     """After an answer that was not "it records": growing intervals, by what was answered."""
     if session.unfound:
-        return _missing_again(session, asked, timings=timings), "not_found"
+        return patience.ask_again(session, asked, timings=timings), "not_found"
     if session.left_at is not None:
         return asked + _patiently(session, now=asked, timings=timings), "upload"
     confirming = session.state is State.STARTING
@@ -267,18 +256,6 @@ def _again(session: Session, asked: float, *, timings: Timings) -> tuple[float, 
         return asked + step(timings.confirm_again, session.attempts), "confirm"
     reason = "confirm" if confirming else "unknown"
     return asked + step(timings.ask_again, session.attempts), reason
-
-
-def _missing_again(session: Session, asked: float, *, timings: Timings) -> float:
-    """After a 404: when a patience ends at the latest; soon, if its worth is not known."""
-    unsure = session.missing_at is not None and session.missing_at < (session.unfound_at or 0)
-    tries = 1 if unsure else session.attempts
-    ends = [asked + step(timings.ask_again, tries)]
-    if session.missing_since is not None:
-        ends.append(session.missing_since + timings.end_after_404)
-    if session.unfound_since is not None:
-        ends.append(session.unfound_since + timings.wave_patience)
-    return min(at for at in ends if at > asked)
 
 
 def _patiently(session: Session, *, now: float, timings: Timings) -> float:

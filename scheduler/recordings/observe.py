@@ -96,8 +96,8 @@ def _missing(session: Session, evidence: Evidence) -> Session:
     """A 404 counts from a host that is known to serve this account, or from a second one.
 
     One that is doubted makes void what was believed before: it began with the vendor's trouble, or
-    went on because of it. One that is unsure neither begins nor prolongs anything. One that is older
-    than what was heard since is outdated: it was compared for so long.
+    went on because of it. One that is unsure neither begins nor prolongs anything. One that is
+    older than what was heard since is outdated: it was compared for so long.
     """
     if session.heard_at is not None and session.heard_at > evidence.at:
         return session

@@ -241,15 +241,16 @@ class Reconciler:
     async def _claimed(self, session: Session) -> AsyncIterator[bool]:
         """Whether the recording is ours to call about, for as long as the block runs."""
         sid, busy = session.sid, self._corroboration.busy
-        token = self._lease.token
-        if sid in busy or not await self._ledger.claim(sid, token=token, length=CLAIM):
-            # it is asked about as a witness, or a leader before us may still be calling
+        if sid in busy:  # as a witness
             await self._ledger.postpone(sid, self._clock.now() + CLAIM / 4)
             yield False
             return
         busy.add(sid)
         try:
-            yield True
+            ours = await self._ledger.claim(sid, token=self._lease.token, length=CLAIM)
+            if not ours:  # a leader before us may still be calling
+                await self._ledger.postpone(sid, self._clock.now() + CLAIM / 4)
+            yield ours
         finally:
             busy.discard(sid)
 

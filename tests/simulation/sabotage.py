@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from scheduler.recordings import decide, evidence, reconcile, telling
+from scheduler.recordings import decide, evidence, patience, reconcile, telling
 from scheduler.recordings.corroboration import Corroboration
 from scheduler.recordings.session import Reading, Session, State
 from scheduler.recordings.timings import Timings
@@ -16,7 +16,7 @@ from tests.simulation import scheduler, wire
 
 
 def _first_404() -> Any:
-    return patch.object(decide, "_lasted", lambda since, _: 1e9 if since else -1.0)
+    return patch.object(patience, "_lasted", lambda since, _: 1e9 if since else -1.0)
 
 
 def _any_404() -> Any:

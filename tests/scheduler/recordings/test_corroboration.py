@@ -222,6 +222,14 @@ async def test_trouble_goes_on_until_something_is_found_even_where_nobody_is_lef
     ]
 
 
+async def test_after_an_end_that_is_certain_a_404_is_no_wonder() -> None:
+    shard = Shard(other("a"), a=Reading.UNKNOWN)
+    ended = session(state=State.UPLOADING, ended_at=NOW - 1200)
+
+    assert await verdict(corroboration(shard)) == "unsure"
+    assert await verdict(corroboration(shard), ended) == "believed"
+
+
 async def test_it_does_not_go_on_for_ever() -> None:
     clock = FakeClock(NOW)
     of = corroboration(Shard(other("a"), a=Reading.NOT_FOUND), clock=clock)

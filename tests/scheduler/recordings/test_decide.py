@@ -154,6 +154,14 @@ WANTED: dict[str, Any] = {"stop_wanted": "requested", "stop_wanted_at": NOW}
             Wait(NOW + 1501.25),
         ),
         (
+            "for as long as a 404 is not believed at all",
+            UPLOADS
+            | {"asked_at": NOW + 1875, "uploading_at": NOW + 5, "attempts": 3, "doubted": True}
+            | {"unfound_since": NOW + 1201, "unfound_at": NOW + 1875, "missing_hosts": ("h",)},
+            1875,
+            Wait(NOW + 2101),
+        ),
+        (
             "and after a day it is overdue",
             UPLOADS | {"asked_at": NOW + 86_000, "uploading_at": NOW + 86_000, "attempts": 9},
             86_400,

@@ -262,6 +262,42 @@ async def test_it_is_believed_where_another_is_found_which_is_asked_for_that(
     assert 0 < asked <= world.vendor.asked.count(SID)
 
 
+async def test_nobody_is_asked_about_twice_at_once_as_a_witness_and_for_itself(
+    world: World,
+) -> None:
+    """Both are due at once: each is the other's only witness."""
+    asking: list[str] = []
+    twice: list[str] = []
+
+    class Watched(FakeAgoraClient):
+        async def query(self, recording: Recording, *, avoid: str = "") -> QueryReply:
+            twice.extend(sid for sid in asking if sid == recording.sid)
+            asking.append(recording.sid)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            asking.remove(recording.sid)
+            return await super().query(recording, avoid=avoid)
+
+    class Slow(MemoryLedger):
+        slow = True
+
+        async def claim(self, sid: str, *, token: str, length: float) -> bool:
+            waits, self.slow = (30 if sid == "late" and self.slow else 1), sid != "late"
+            for _ in range(waits):
+                await asyncio.sleep(0)
+            return await super().claim(sid, token=token, length=length)
+
+    ledger, vendor = Slow(), Watched()
+    loop = reconciler(ledger, vendor, lease=FakeLease(ledger), clock=world.clock)
+    for sid in ("early", "late"):
+        await ledger.save(Change(recording(sid, hint_at=NOW)), due=NOW, now=NOW)
+
+    await loop.run_once()
+
+    assert sorted(set(vendor.asked)) == ["early", "late"]
+    assert twice == []
+
+
 async def test_a_404_during_a_fail_over_closes_nothing(world: World) -> None:
     await world.track(recording())
     await world.live(120 + 90)
