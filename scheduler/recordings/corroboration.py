@@ -13,6 +13,7 @@ from typing import Protocol
 import structlog
 
 from agora_sidecar.process.clock import Clock
+from agora_sidecar.store import StoreError
 from scheduler.recordings.decide import stop_owed
 from scheduler.recordings.metrics import RecordingMetrics
 from scheduler.recordings.session import NO_ANSWER, Evidence, Reading, Session, State
@@ -101,14 +102,17 @@ class Corroboration:
             return Verdict.BELIEVED
         # where nobody is left to ask about, trouble is over when something is found
         verdict = Verdict.UNSURE if self._goes_on() else Verdict.BELIEVED
+        others: list[tuple[Witnesses, Session]] = []
         # whoever is not silent is due within the longest silence; what was heard of last, last
         by = self._clock.now() + self._timings.silence * (1 + self._timings.jitter)
-        others = [
-            (shard, other)
-            for shard in self.shards
-            for other in await shard.others(by=by)
-            if _should_work(other, session, now=self._clock.now())
-        ]
+        for shard in self.shards:
+            try:
+                found = await shard.others(by=by)
+            except StoreError:  # its part of the store is away: the other shards go on
+                verdict = Verdict.UNSURE
+                continue
+            now = self._clock.now()
+            others += [(shard, other) for other in found if _should_work(other, session, now=now)]
         for shard, other in sorted(others, key=lambda pair: _worth(pair[1]))[:MOST]:
             told = await self._about(shard, other)
             if told is Verdict.BELIEVED:

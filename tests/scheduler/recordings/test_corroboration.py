@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from agora_sidecar.store import StoreError
 from scheduler.recordings.corroboration import MOST, Corroboration
 from scheduler.recordings.metrics import RecordingMetrics
 from scheduler.recordings.session import Evidence, Reading, Session, State
@@ -199,6 +200,16 @@ async def test_all_shards_are_witnesses() -> None:
 
     assert await verdict(corroboration(mine, theirs)) == "doubted"
     assert theirs.asked == ["far"]
+
+
+async def test_a_shard_whose_part_of_the_store_is_away_keeps_no_other_from_its_work() -> None:
+    class Away(Shard):
+        async def others(self, *, by: float) -> Sequence[Session]:
+            raise StoreError("unreachable", "made so by a test")
+
+    assert await verdict(corroboration(Away(), Shard(other("a"), a=Reading.RUNNING))) == "believed"
+    assert await verdict(corroboration(Away(), Shard(other("a"), a=Reading.NOT_FOUND))) == "doubted"
+    assert await verdict(corroboration(Away(), Shard(ME))) == "unsure"
 
 
 async def test_trouble_goes_on_until_something_is_found_even_where_nobody_is_left_to_ask() -> None:
