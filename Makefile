@@ -4,6 +4,9 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/installed
 PACKAGES := agora_sidecar receiver scheduler
+# Tests start hundreds of processes: each would compile our modules anew
+unexport PYTHONDONTWRITEBYTECODE
+SPREAD := -n 4 --dist loadfile --no-loadscope-reorder
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -45,10 +48,10 @@ fix: setup ## format, and repair what the linter can
 	$(VENV)/bin/ruff format .
 
 test: setup ## the tests, long proofs left out; ARGS="-k allowlist"
-	$(VENV)/bin/pytest -q -m "not slow" -n 3 --dist loadfile $(ARGS)
+	$(VENV)/bin/pytest -q -m "not slow" $(SPREAD) $(ARGS)
 
 verify: check wheel ## check, all tests with their coverage, and the wheel alone
-	$(VENV)/bin/pytest -q --cov --cov-report=term -n 3 --dist loadfile $(ARGS)
+	$(VENV)/bin/pytest -q --cov --cov-report=term $(SPREAD) $(ARGS)
 
 faults: setup ## kill, stop, cut and fill what the receiver depends on, count, then simulate; SEEDS=1-200
 	@$(PYTHON) -m tests.faults --seeds $(or $(SEEDS),0-20) $(ARGS)

@@ -1,6 +1,6 @@
 """Settings into parts, for the composition root and for commands that need one part alone."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -183,7 +183,7 @@ class Filtering:
         """Whether there is anything of ours in it."""
         return bool(self.tables)
 
-    def changes(self) -> AsyncIterator[Change]:
+    def changes(self) -> AsyncGenerator[Change, None]:
         """What others change there, from now on; raises TargetError."""
         return Nft().changes(self.tables)
 

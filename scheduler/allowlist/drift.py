@@ -6,7 +6,8 @@ firewall manager, a script) is named, and slowed down to.
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Protocol
 
 import structlog
@@ -36,7 +37,7 @@ class Change(Protocol):
         ...
 
 
-Listen = Callable[[], AsyncIterator[Change]]
+Listen = Callable[[], AsyncGenerator[Change, None]]
 """What others change from now on; raises TargetError when it cannot be told any more."""
 
 
@@ -59,9 +60,11 @@ class Drift:
         """Listen for ever; what was changed while nobody listened is found by reading."""
         while True:
             try:
-                async for change in self._listen():
-                    self._note("")
-                    await self.repair(writer=change.writer)
+                # closed by us: else a repair that is cut off leaves a listener behind
+                async with aclosing(self._listen()) as changes:
+                    async for change in changes:
+                        self._note("")
+                        await self.repair(writer=change.writer)
             except TargetError as error:
                 self._note(error.why)
             except Exception as error:  # boundary: the next change may be seen

@@ -81,7 +81,8 @@ class Mailbox:
                 path.unlink()
             except OSError:  # one that cannot be taken away would be carried out for ever
                 request = None
-            if request is None or not 0 <= now - request.at <= STALE:
+            # one that came while we looked is younger than `now`, as after a clock was set back
+            if request is None or abs(now - request.at) > STALE:
                 log.warning("allowlist.request_dropped", path=str(path))
                 continue
             found.append((request.at, path.name, request))

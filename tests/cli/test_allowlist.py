@@ -203,11 +203,11 @@ def test_nobody_opens_for_longer_than_a_day(machine: Machine) -> None:
 
 def test_a_scheduler_that_runs_is_asked_and_its_answer_shown(machine: Machine) -> None:
     folder = machine.data / "allowlist"
-    lock, mailbox, seen = FolderLock(folder), Mailbox(folder), []
+    lock, mailbox, seen, over = FolderLock(folder), Mailbox(folder), [], threading.Event()
     assert lock.take()
 
     def scheduler() -> None:
-        while not seen:
+        while not seen and not over.is_set():
             for name, request in mailbox.requests(now=time.time()):
                 seen.append(request)
                 mailbox.answer(name, Answer(True, "done by the scheduler"))
@@ -216,6 +216,7 @@ def test_a_scheduler_that_runs_is_asked_and_its_answer_shown(machine: Machine) -
     thread = threading.Thread(target=scheduler)
     thread.start()
     result = machine.run("freeze", "--why", "x")
+    over.set()
     thread.join()
     lock.release()
     assert (result.exit_code, result.stdout) == (0, "done by the scheduler\n")

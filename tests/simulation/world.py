@@ -250,8 +250,9 @@ class World:
 
 
 def _doubted(session: Session) -> bool:
-    """Whether some of its 404s were not believed."""
-    return session.doubted or session.unfound_since != session.missing_since
+    """Whether some of its 404s, the first and the last among them, were not believed."""
+    believed = session.missing_since, session.missing_at
+    return session.doubted or believed != (session.unfound_since, session.unfound_at)
 
 
 async def simulate(plan: Scenario, *, timings: Timings | None = None) -> Chronicle:

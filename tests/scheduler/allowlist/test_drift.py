@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from scheduler.allowlist.drift import AGAIN, STORM, STORM_GAP, STORM_WINDOW, Drift
 from scheduler.allowlist.targets import TargetError
 from tests.fakes.syncs import World
+from tests.integration.processes import until
 
 A, EVIL = "8.8.8.1", ip_address("6.6.6.6")
 
@@ -25,16 +26,22 @@ class Watched(World):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, A)
         self.changes: asyncio.Queue[Change | Exception] = asyncio.Queue()
+        self.listeners = 0
         self.drift = Drift(
             self.sync, listen=self.listen, clock=self.clock, metrics=self.sync.metrics
         )
 
-    async def listen(self) -> AsyncIterator[Change]:
-        while True:
-            change = await self.changes.get()
-            if isinstance(change, Exception):
-                raise change
-            yield change
+    async def listen(self) -> AsyncGenerator[Change, None]:
+        self.listeners += 1
+        try:
+            while True:
+                change = await self.changes.get()
+                if isinstance(change, Exception):
+                    raise change
+                yield change
+        finally:
+            await asyncio.sleep(0.02)  # as the end of a program takes
+            self.listeners -= 1
 
     def damage(self) -> None:
         self.target.edit_for_test({EVIL: None})
@@ -72,7 +79,7 @@ async def test_a_storm_is_said_and_slows_repairs_down(world: Watched) -> None:
     world.damage()
     with capture_logs() as logs:
         task = asyncio.create_task(world.drift.repair(writer="script"))
-        await asyncio.sleep(0.05)
+        await until(lambda: STORM_GAP in world.clock.slept)
         assert str(EVIL) in world.admitted()
         world.clock.advance(STORM_GAP)
         assert await task == 1
@@ -87,16 +94,27 @@ async def test_listening_that_ends_is_begun_again_and_what_happened_meanwhile_is
     task = asyncio.create_task(world.drift.run())
     with capture_logs() as logs:
         await world.changes.put(TargetError("nftables", "nft monitor ended"))
-        await asyncio.sleep(0.05)
+        await until(lambda: AGAIN in world.clock.slept)
         world.damage()
         world.clock.advance(AGAIN)
-        await asyncio.sleep(0.1)
-        assert world.admitted() == {A}
+        await until(lambda: world.admitted() == {A})
         world.damage()
         await world.changes.put(Change())
-        await asyncio.sleep(0.1)
-        assert world.admitted() == {A}
+        await until(lambda: world.admitted() == {A})
     task.cancel()
     events = [entry["event"] for entry in logs]
     assert events.count("allowlist.drift_unwatched") == 1
     assert "allowlist.drift_watched" in events
+
+
+async def test_a_repair_that_is_cut_off_leaves_no_listener_behind(world: Watched) -> None:
+    for _ in range(STORM + 1):
+        world.damage()
+        await world.drift.repair(writer="script")
+    task = asyncio.create_task(world.drift.run())
+    await world.changes.put(Change())
+    await until(lambda: STORM_GAP in world.clock.slept)
+    assert world.listeners == 1
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert world.listeners == 0

@@ -27,7 +27,12 @@ def test_requests_come_in_the_order_they_were_made(mailbox: Mailbox) -> None:
     assert [request.at for _, request in mailbox.requests(now=4.0)] == [1.0, 2.0, 3.0]
 
 
-@pytest.mark.parametrize("at", [-STALE - 1, 5.0])
+def test_a_request_that_comes_while_requests_are_read_is_carried_out(mailbox: Mailbox) -> None:
+    mailbox.post(Request("freeze", 100.001))
+    assert [request.kind for _, request in mailbox.requests(now=100.0)] == ["freeze"]
+
+
+@pytest.mark.parametrize("at", [-STALE - 1, STALE + 1])
 def test_what_waited_too_long_or_comes_from_the_future_is_dropped(
     mailbox: Mailbox, at: float
 ) -> None:

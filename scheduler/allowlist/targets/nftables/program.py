@@ -7,7 +7,7 @@ changed ourselves is told apart from what others did by the number of the proces
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -54,7 +54,7 @@ class Nft:
             raise failure(target, errors.decode(errors="replace").strip())
         return output.decode(errors="replace")
 
-    async def changes(self, tables: Collection[str]) -> AsyncIterator[Change]:
+    async def changes(self, tables: Collection[str]) -> AsyncGenerator[Change, None]:
         """What others change in these tables, given by family and name, from now on.
 
         Raises:
