@@ -76,6 +76,12 @@ async def accepts(receiver: Sidecar, number: int) -> bool:
     return (await send(receiver, notice(number)))[0] == 200
 
 
+async def connected(receiver: Sidecar) -> bool:
+    """Whether a client is at the public port."""
+    metrics = (await get(receiver.ports.receiver_ops, "/metrics"))[1]
+    return "\nagora_sidecar_connections 1.0" in metrics
+
+
 async def spool_is_empty(receiver: Sidecar) -> bool:
     status = json.loads((await get(receiver.ports.receiver_ops, "/status"))[1])
     return bool(status["spool"]["waiting"] == 0 and not status["spool"]["inUse"])
@@ -237,7 +243,7 @@ async def test_an_ending_receiver_finishes_what_it_has_begun(store: Store, tmp_p
     async with sidecar("receiver", tmp_path, store.url, ready="/readyz") as receiver:
         store.send(signal.SIGSTOP)
         under_way = asyncio.create_task(send(receiver, notice(1)))
-        await asyncio.sleep(0.3)
+        await until(lambda: connected(receiver))
         ending = asyncio.create_task(receiver.stop())
         await until(lambda: receiver.said("receiver.stopping"))
         store.send(signal.SIGCONT)

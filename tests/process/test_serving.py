@@ -184,15 +184,16 @@ async def test_a_kept_connection_is_told_to_close_before_it_is_closed(held: sock
         stream = await asyncio.open_connection("127.0.0.1", port)
         assert "Connection: close" not in await ask(stream)
         leaving = asyncio.get_running_loop().time()
-        later = asyncio.get_running_loop().create_task(_ask_later(stream))
+        later = asyncio.get_running_loop().create_task(_ask_until_told(stream))
     assert "Connection: close" in await later
     assert asyncio.get_running_loop().time() - leaving < 4  # nobody is left: the rest is not waited
     stream[1].close()
 
 
-async def _ask_later(stream: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> str:
-    await asyncio.sleep(0.1)  # until the server has begun to leave
-    return await ask(stream)
+async def _ask_until_told(stream: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> str:
+    while "Connection: close" not in (answer := await ask(stream)):
+        await asyncio.sleep(0.01)  # the server has not begun to leave
+    return answer
 
 
 async def test_an_idle_connection_is_waited_for_no_longer_than_allowed(held: socket.socket) -> None:
