@@ -60,13 +60,14 @@ class Asker:
         return told
 
     async def _asked(self, session: Session, reason: str, *, avoid: str = "") -> Evidence:
+        asked = self._clock.monotonic()
         try:
             reply = await self._client.query(_named(session), avoid=avoid)
             told = evidence.of_query(reply, at=self._clock.now())
         except ApiError as error:
             told = self._of_error(error, session, source=Source.QUERY)
         self._metrics.queries.labels(reason, told.reading.value).inc()
-        self._corroboration.note(session, told)
+        self._corroboration.note(session, told, asked=asked)
         return told
 
     async def stop(self, session: Session, reason: str) -> Evidence:

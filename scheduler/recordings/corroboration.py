@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum, auto
-from typing import Protocol
+from math import inf
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -16,6 +17,8 @@ from agora_sidecar.process.clock import Clock
 from agora_sidecar.store import StoreError
 from scheduler.recordings.decide import stop_owed
 from scheduler.recordings.metrics import RecordingMetrics
+from scheduler.recordings.observe import observe
+from scheduler.recordings.patience import is_over
 from scheduler.recordings.session import NO_ANSWER, Evidence, Reading, Session, State
 from scheduler.recordings.timings import Timings
 
@@ -31,6 +34,14 @@ class Verdict(Enum):
     BELIEVED = auto()
     DOUBTED = auto()
     UNSURE = auto()
+
+
+class _Found(NamedTuple):
+    """A recording that the vendor knows: asked and answered when (monotonic seconds)."""
+
+    app_id: str
+    asked: float
+    answered: float
 
 
 class Witnesses(Protocol):
@@ -54,27 +65,30 @@ class Corroboration:
         self._timings = timings
         self._clock = clock
         self._metrics = metrics
-        self._found: dict[str, tuple[str, float]] = {}
+        self._found: dict[str, _Found] = {}
         self._doubted_at: float | None = None
         self._troubled = False
         self._one = asyncio.Lock()
 
-    def note(self, session: Session, told: Evidence) -> None:
-        """The vendor answered about this recording."""
+    def note(self, session: Session, told: Evidence, *, asked: float) -> None:
+        """The vendor answered about this recording what was asked then (monotonic seconds)."""
         if told.reading is Reading.NOT_FOUND or told.reading in NO_ANSWER:
             return
         self._doubted_at = None
         now = self._clock.monotonic()
         since = now - self._timings.same_time
-        self._found = {sid: found for sid, found in self._found.items() if found[1] >= since}
-        self._found[session.sid] = (session.app_id, now)
+        self._found = {sid: found for sid, found in self._found.items() if found.answered >= since}
+        self._found[session.sid] = _Found(session.app_id, asked, now)
 
     async def judge(self, session: Session, told: Evidence) -> Evidence:
         """The evidence, and what it is worth if it is a 404. Others may be asked about for that."""
         if told.reading is not Reading.NOT_FOUND:
             return told
+        ends = is_over(observe(session, told), timings=self._timings)
+        # what would end it counts only beside what is asked later: trouble may have just begun
+        asked_after = self._clock.monotonic() if ends else -inf
         async with self._one:
-            verdict = await self._compare(session)
+            verdict = await self._compare(session, asked_after)
         if verdict is Verdict.DOUBTED:
             self._doubted_at = self._clock.monotonic()
         doubted = verdict is Verdict.DOUBTED
@@ -97,8 +111,8 @@ class Corroboration:
         at = self._doubted_at
         return at is not None and self._clock.monotonic() - at <= self._timings.wave_patience
 
-    async def _compare(self, session: Session) -> Verdict:
-        if self._knows_another(session):
+    async def _compare(self, session: Session, asked_after: float) -> Verdict:
+        if self._knows_another(session, asked_after):
             return Verdict.BELIEVED
         # where nobody is left to ask about, trouble is over when something is found
         verdict = Verdict.UNSURE if self._goes_on() else Verdict.BELIEVED
@@ -138,11 +152,14 @@ class Corroboration:
         unsure = reading is None or reading in NO_ANSWER
         return Verdict.UNSURE if unsure else Verdict.BELIEVED
 
-    def _knows_another(self, session: Session) -> bool:
+    def _knows_another(self, session: Session, asked_after: float) -> bool:
         since = self._clock.monotonic() - self._timings.same_time
         return any(
-            sid != session.sid and app_id == session.app_id and at >= since
-            for sid, (app_id, at) in self._found.items()
+            sid != session.sid
+            and found.app_id == session.app_id
+            and found.answered >= since
+            and found.asked > asked_after
+            for sid, found in self._found.items()
         )
 
 

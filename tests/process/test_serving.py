@@ -191,9 +191,11 @@ async def test_a_kept_connection_is_told_to_close_before_it_is_closed(held: sock
 
 
 async def _ask_until_told(stream: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> str:
-    while "Connection: close" not in (answer := await ask(stream)):
-        await asyncio.sleep(0.01)  # the server has not begun to leave
-    return answer
+    while True:
+        answer = await ask(stream)
+        if "Connection: close" in answer:  # the server has begun to leave
+            return answer
+        await asyncio.sleep(0.01)
 
 
 async def test_an_idle_connection_is_waited_for_no_longer_than_allowed(held: socket.socket) -> None:

@@ -74,7 +74,7 @@ async def test_one_that_is_alone_is_believed() -> None:
 async def test_it_is_believed_where_another_is_found_just_then_and_nobody_is_asked() -> None:
     clock, shard = FakeClock(NOW), Shard(other("a"), a=Reading.NOT_FOUND)
     of = corroboration(shard, clock=clock)
-    of.note(other("b"), answer(Reading.RUNNING, NOW))
+    of.note(other("b"), answer(Reading.RUNNING, NOW), asked=clock.monotonic() - 20)
     clock.advance(TIMINGS.same_time)
 
     assert await verdict(of) == "believed"
@@ -97,7 +97,7 @@ async def test_it_is_believed_where_another_is_found_just_then_and_nobody_is_ask
 )
 async def test_what_says_nothing_about_others_is_no_help(told: tuple[Session, Evidence]) -> None:
     of = corroboration(Shard(other("a"), a=Reading.NOT_FOUND))
-    of.note(*told)
+    of.note(*told, asked=0.0)
 
     assert await verdict(of) == "doubted"
 
@@ -222,7 +222,7 @@ async def test_trouble_goes_on_until_something_is_found_even_where_nobody_is_lef
     with capture_logs() as logs:
         assert of.in_trouble()
         assert await verdict(of) == "unsure"
-        of.note(other("b"), answer(Reading.RUNNING, NOW + 300))
+        of.note(other("b"), answer(Reading.RUNNING, NOW + 300), asked=clock.monotonic())
         assert not of.in_trouble()
     clock.advance(TIMINGS.same_time + 1)
 
@@ -252,13 +252,65 @@ async def test_it_does_not_go_on_for_ever() -> None:
     assert await verdict(of) == "believed"
 
 
+ALMOST = {"unfound_since": NOW - TIMINGS.end_after_404, "unfound_at": NOW - 30}
+ALMOST |= {"missing_since": ALMOST["unfound_since"], "missing_at": ALMOST["unfound_at"]}
+"""Of a recording that the next 404 ends, if it is believed."""
+
+
+@pytest.mark.parametrize(
+    ("says", "expected"), [(Reading.NOT_FOUND, "doubted"), (Reading.RUNNING, "believed")]
+)
+async def test_what_would_end_a_recording_is_held_against_what_is_asked_after_it(
+    says: Reading, expected: str
+) -> None:
+    """Trouble that has just begun: others were found a moment ago."""
+    clock, shard = FakeClock(NOW), Shard(other("a"), a=says)
+    of = corroboration(shard, clock=clock)
+    of.note(other("b"), answer(Reading.RUNNING, NOW), asked=clock.monotonic())
+    clock.advance(0.1)
+
+    assert await verdict(of) == "believed"
+    assert shard.asked == []
+    assert await verdict(of, session(state=State.RECORDING, **ALMOST)) == expected
+    assert shard.asked == ["a"]
+
+
+async def test_one_answer_serves_all_that_ended_before_it_was_asked_for() -> None:
+    """And none that was on its way before: the vendor may have given it before its trouble."""
+    clock, asking = FakeClock(NOW), asyncio.Event()
+
+    class Slow(Shard):
+        async def question(self, other: Session) -> Reading | None:
+            asking.set()
+            await clock.sleep(1)
+            found = await super().question(other)
+            of.note(other, answer(Reading.RUNNING, clock.now()), asked=clock.monotonic() - 1)
+            return found
+
+    shard = Slow(other("a"), a=Reading.RUNNING)
+    of = corroboration(shard, clock=clock)
+    one, two, late = (session(sid=sid, **ALMOST) for sid in ("one", "two", "late"))
+    verdicts = [asyncio.create_task(verdict(of, ended)) for ended in (one, two)]
+    await asyncio.sleep(0)
+    clock.advance(0.1)
+    await asking.wait()
+    clock.advance(0.5)
+    verdicts.append(asyncio.create_task(verdict(of, late)))
+    for _ in range(2):
+        await asyncio.sleep(0.01)
+        clock.advance(1)
+
+    assert await asyncio.gather(*verdicts) == ["believed"] * 3
+    assert shard.asked == ["a", "a"]
+
+
 @pytest.mark.parametrize("seconds", [3600.0, -3600.0])
 async def test_a_jump_of_the_clock_makes_nothing_of_just_now(seconds: float) -> None:
     clock = FakeClock(NOW)
     before = other("a", unfound_since=NOW - 60, unfound_at=NOW - 60)
     shard = Shard(before, a=Reading.RUNNING)
     of = corroboration(shard, clock=clock)
-    of.note(other("b"), answer(Reading.RUNNING, NOW))
+    of.note(other("b"), answer(Reading.RUNNING, NOW), asked=clock.monotonic())
     clock.advance(60)
     clock.jump_for_test(seconds)
 
