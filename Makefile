@@ -10,7 +10,7 @@ SPREAD := -n 4 --dist loadfile --no-loadscope-reorder
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check fix test verify faults simulate wheel bench lock clean
+.PHONY: help setup demo check fix test verify faults simulate wheel bench oldest lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -73,6 +73,13 @@ wheel: setup ## build the wheel and start it in a fresh environment, away from t
 
 bench: setup ## how fast an event is acknowledged
 	@$(PYTHON) -m tests.bench $(ARGS)
+
+oldest: ## the tests with the oldest libraries that pyproject.toml allows
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
+	&& python3 -m venv "$$folder" && "$$folder/bin/pip" install --quiet --disable-pip-version-check uv \
+	&& "$$folder/bin/uv" pip install --quiet --python "$$folder/bin/python" --resolution lowest-direct \
+	    --editable '.[dev]' \
+	&& "$$folder/bin/pytest" -q -m "not slow" $(SPREAD) $(ARGS)
 
 lock: ## pin anew what the image installs (needs the network)
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
