@@ -161,7 +161,8 @@ def run(
 ) -> None:
     """Run a process until SIGTERM or SIGINT sets the event that `main` is given.
 
-    SIGHUP sets `reload`; without one it ends the process, as is its default.
+    SIGHUP sets `reload`; without one it ends the process likewise, as when its terminal is closed,
+    unless it was started to ignore that (`nohup`).
 
     `fast` takes uvloop where it is installed. Not for a process that starts programs: uvloop loses
     the race with a child that ends before its input is written (RuntimeError, handler is closed).
@@ -176,6 +177,8 @@ def run(
             loop.add_signal_handler(signal.SIGHUP, reload.set)
             # a supervisor starts us with it held back: what came meanwhile comes now
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            loop.add_signal_handler(signal.SIGHUP, stop.set)
         await main(stop)
 
     with asyncio.Runner(loop_factory=_fast_loop if fast else None) as runner:

@@ -90,7 +90,7 @@ async def test_background_work_that_fails_ends_the_block() -> None:
     assert caught.group_contains(RuntimeError, match="a bug")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("fast", [False, True])
 def test_a_signal_sets_the_event_and_uvloop_is_for_those_who_want_it(
     number: signal.Signals, *, fast: bool
@@ -104,6 +104,23 @@ def test_a_signal_sets_the_event_and_uvloop_is_for_those_who_want_it(
 
     run(main, fast=fast)
     assert seen[0].startswith("uvloop") == fast
+
+
+def test_a_hangup_that_is_to_be_ignored_is_ignored() -> None:
+    async def main(stop: asyncio.Event) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGURG)  # is seen after it
+        await urged.wait()
+        assert not stop.is_set()
+
+    urged = asyncio.Event()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    urging = signal.signal(signal.SIGURG, lambda *_: urged.set())
+    try:
+        run(main)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+        signal.signal(signal.SIGURG, urging)
 
 
 def test_a_hangup_asks_for_a_reload_even_one_that_came_too_early() -> None:
