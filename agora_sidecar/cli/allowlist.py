@@ -85,7 +85,9 @@ def verify(config: ConfigOption = "", *, as_json: JsonOption = False) -> None:
 def history(
     config: ConfigOption = "",
     *,
-    last: Annotated[int, typer.Option("--last", min=1, help="How many records.")] = 20,
+    last: Annotated[
+        int, typer.Option("--last", min=1, max=1_000_000, help="How many records.")
+    ] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """Print the last polls and changes from the record, oldest first.

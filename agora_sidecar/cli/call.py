@@ -202,5 +202,7 @@ def ncs_ip(
 
     Example: agora-sidecar call ncs-ip --json
     """
+    if not path.startswith("/"):
+        raise typer.BadParameter("it must begin with /, as /v1/ncs/ip does", param_hint="--path")
     order = Order(config, app_id="-", dry_run=dry_run, as_json=as_json)
     order.carry_out(lambda: Call(calls.NCS_IP, "GET", path))

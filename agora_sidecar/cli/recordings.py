@@ -74,7 +74,7 @@ def list_(
     channel: Annotated[str, typer.Option(help="Of this channel.")] = "",
     silent_for: Longer = None,
     older_than: Longer = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = LIMIT,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")] = LIMIT,
     as_json: JsonOption = False,
 ) -> None:
     """List the recordings that are known, those that began last first.

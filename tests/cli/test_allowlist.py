@@ -116,6 +116,7 @@ def test_history_has_polls_and_changes_with_their_cause(machine: Machine) -> Non
     assert records[-2]["add"] == ["9.9.9.9"]
     assert records[-1]["order"] == "apply"
     assert len(machine.run("history", "--last", "2").stdout.splitlines()) == 2
+    assert machine.run("history", "--last", "9" * 24).exit_code == 2
 
 
 @pytest.mark.parametrize(

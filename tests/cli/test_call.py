@@ -71,6 +71,8 @@ def test_the_addresses_by_hand(emulator: ThreadedEmulator) -> None:
     assert call(emulator, "ncs-ip").stdout.strip() == "127.0.0.1"
     hosts = told(call(emulator, "ncs-ip", "--path", "/v2/ncs/ip", "--json"))
     assert hosts["data"]["service"]["hosts"]
+    digits = call(emulator, "ncs-ip", "--path", "9" * 24)  # would be a part of the port
+    assert (digits.exit_code, "must begin with /" in digits.stderr) == (2, True)
 
 
 def test_what_breaks_a_rule_is_not_sent_and_told_at_once(emulator: ThreadedEmulator) -> None:

@@ -116,6 +116,7 @@ def test_list_filters(url: str, args: tuple[str, ...], *, listed: bool) -> None:
 def test_a_filter_that_makes_no_sense_ends_with_2(url: str) -> None:
     assert run(url, "list", "--silent-for", "soon").exit_code == 2
     assert run(url, "list", "--state", "asleep").exit_code == 2
+    assert run(url, "list", "--limit", "9" * 24).exit_code == 2
 
 
 def test_show_has_events_answers_decisions_and_gaps_on_one_axis(url: str) -> None:
