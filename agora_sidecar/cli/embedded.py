@@ -6,10 +6,13 @@
 
 import asyncio
 import contextlib
+import fcntl
+import os
 import shutil
 import signal
 from pathlib import Path
 
+from agora_sidecar.cli.children import ends_with_us
 from agora_sidecar.store import StoreError, connect, store_errors
 
 START_TIMEOUT = 10.0
@@ -17,7 +20,7 @@ START_TIMEOUT = 10.0
 MAX_FOLDER = 90
 """Characters; with the socket's own name it must stay below the kernel's 107."""
 STOP_TIMEOUT = 5.0
-"""Seconds for it to end by itself after SIGTERM."""
+"""Seconds for it to end by itself after SIGTERM; one that was left behind has as long."""
 
 
 class NoServerError(Exception):
@@ -71,23 +74,11 @@ class EmbeddedStore:
             NoServerError: it did not start; the message has its last words.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        persistence = (
-            ("--appendonly", "yes", "--appendfsync", "always", "--no-appendfsync-on-rewrite", "no")
-            if self._fsync
-            else ("--appendonly", "no")
-        )
-        self._process = await asyncio.create_subprocess_exec(
-            self._program,
-            *("--port", "0", "--unixsocket", str(self._folder / "store.sock")),
-            *("--unixsocketperm", "700", "--save", "", "--dir", str(self._folder)),
-            *("--logfile", str(self._folder / "store.log"), "--maxmemory-policy", "noeviction"),
-            *persistence,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            # Ctrl-C in a terminal is for us alone: we end it when we are done with it
-            start_new_session=True,
-        )
+        lock = await self._locked()
+        try:
+            self._process = await self._started(lock)
+        finally:
+            os.close(lock)  # the server's own copy holds it now, for as long as it runs
         await self._wait_until_it_answers(self._process)
         return self.url
 
@@ -103,6 +94,41 @@ class EmbeddedStore:
         except TimeoutError:
             process.kill()
             await process.wait()
+
+    async def _started(self, lock: int) -> asyncio.subprocess.Process:
+        persistence = (
+            ("--appendonly", "yes", "--appendfsync", "always", "--no-appendfsync-on-rewrite", "no")
+            if self._fsync
+            else ("--appendonly", "no")
+        )
+        return await asyncio.create_subprocess_exec(
+            self._program,
+            *("--port", "0", "--unixsocket", str(self._folder / "store.sock")),
+            *("--unixsocketperm", "700", "--save", "", "--dir", str(self._folder)),
+            *("--logfile", str(self._folder / "store.log"), "--maxmemory-policy", "noeviction"),
+            *persistence,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            pass_fds=(lock,),
+            # Ctrl-C in a terminal is for us alone: we end it when we are done with it
+            start_new_session=True,
+            preexec_fn=ends_with_us,
+        )
+
+    async def _locked(self) -> int:
+        """The folder's lock: two servers that write the same append-only file would spoil it."""
+        lock = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT):
+                while not _taken(lock):  # noqa: ASYNC110 - the kernel sets no event
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            os.close(lock)
+            raise NoServerError(
+                f"{self._folder}: another store runs there; end it first, or use another folder"
+            ) from None
+        return lock
 
     async def _wait_until_it_answers(self, process: asyncio.subprocess.Process) -> None:
         client = connect(self.url, timeout=1.0)
@@ -123,3 +149,11 @@ class EmbeddedStore:
         with contextlib.suppress(OSError):
             return " / ".join((self._folder / "store.log").read_text().splitlines()[-3:])
         return "it left no log"
+
+
+def _taken(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,9 +1,11 @@
 import asyncio
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from agora_sidecar.cli import embedded
 from agora_sidecar.cli.embedded import MAX_FOLDER, EmbeddedStore, NoServerError, server_program
 from agora_sidecar.store import connect, durability
 from tests.integration.test_receiver_process import servers
@@ -36,6 +38,43 @@ async def _answers(url: str) -> bool:
         return False
     writer.close()
     return True
+
+
+async def test_two_stores_never_write_the_same_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "STOP_TIMEOUT", 0.2)
+    with tempfile.TemporaryDirectory(prefix="as-") as folder:
+        first, second = (EmbeddedStore(Path(folder), fsync=True) for _ in range(2))
+        client = connect(await first.start())
+        with pytest.raises(NoServerError, match="another store runs there; end it first"):
+            await second.start()
+        assert await client.set("key", "1")
+        await client.aclose()
+        await first.stop()
+        await second.start()
+        await second.stop()
+
+
+async def test_a_store_ends_with_a_process_that_is_killed() -> None:
+    code = (
+        "import asyncio, sys; from pathlib import Path\n"
+        "from agora_sidecar.cli.embedded import EmbeddedStore\n"
+        "async def main():\n"
+        "    print(await EmbeddedStore(Path(sys.argv[1]), fsync=True).start(), flush=True)\n"
+        "    await asyncio.Event().wait()\n"
+        "asyncio.run(main())"
+    )
+    with tempfile.TemporaryDirectory(prefix="as-") as folder:
+        owner = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", code, folder), stdout=asyncio.subprocess.PIPE
+        )
+        assert owner.stdout is not None
+        url = (await owner.stdout.readline()).decode().strip()
+        assert await _answers(url)
+        owner.kill()
+        await owner.wait()
+        again = EmbeddedStore(Path(folder), fsync=True)
+        await again.start()  # waits for the other one
+        await again.stop()
 
 
 async def test_a_program_that_does_not_start_says_its_last_words() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from agora_sidecar.cli.children import ends_with_us
 from agora_sidecar.emulator.options import EmulatorOptions
 
 START_TIMEOUT = 20.0
@@ -138,6 +139,7 @@ async def process(name: str, *, config: Path, ops_port: int) -> AsyncIterator[No
             stderr=out,
             # Ctrl-C in a terminal is for us alone: we end them in order
             start_new_session=True,
+            preexec_fn=ends_with_us,
         )
     try:
         await _ready(name, child, ops_port=ops_port, log=log)
