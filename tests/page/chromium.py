@@ -66,15 +66,23 @@ class Page:
 
     async def do(self, script: str) -> Any:
         """The value of an expression in the page."""
-        answer = await self.call(
-            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
-        )
+        answer = await self._evaluate(script)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
     async def sees(self, script: str) -> Any:
-        """Wait until this is true there."""
-        return await until(lambda: self.do(script), seconds=PATIENCE)
+        """Wait until this is true there; an error is not yet: a page that comes has no body."""
+
+        async def holds() -> Any:
+            answer = await self._evaluate(script)
+            return "exceptionDetails" not in answer and answer["result"].get("value")
+
+        return await until(holds, seconds=PATIENCE)
+
+    async def _evaluate(self, script: str) -> dict[str, Any]:
+        return await self.call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
 
     async def text(self) -> str:
         return str(await self.do("document.body.innerText"))

@@ -4,7 +4,7 @@
 const MINUTES = 2;
 const main = document.getElementById("main");
 const page = { now: 0, width: 0, history: {}, kept: {}, chosen: null, detail: null };
-let message = null, heard = performance.now(), source = null, again = 0, reloaded = heard;
+let message = null, heard = performance.now(), source = null, again = 0, differs = 0;
 
 function listen() {
   if (source || document.hidden) return;
@@ -24,17 +24,30 @@ function rest() {
 }
 
 function take(told) {
-  if (told.page !== document.documentElement.dataset.page && performance.now() - reloaded > 2000) {
-    reloaded = performance.now();
-    location.reload();  // another version, or another panel
+  if (told.page !== document.documentElement.dataset.page) {
+    renew();
     return;
   }
+  differs = 0;
   message = told;
   heard = performance.now();
   page.now = told.at;
   for (const [name, one] of Object.entries(told.panels)) keep(name, one.status);
   draw();
   inquire();
+}
+
+/** Another version, or another panel. One that goes because its process ends is no reason to lose
+    what is seen here, least of all for the browser's own error page. */
+async function renew() {
+  differs = differs || performance.now();
+  if (performance.now() - differs < 3000) return;
+  differs = 0;
+  try {
+    if ((await fetch(location.pathname, { cache: "no-store" })).ok) location.reload();
+  } catch {
+    /* it has gone: the connection's own line says it */
+  }
 }
 
 function keep(name, status) {
