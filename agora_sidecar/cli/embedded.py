@@ -71,10 +71,16 @@ class EmbeddedStore:
         """Start it and wait until it answers; returns its URL.
 
         Raises:
-            NoServerError: it did not start; the message has its last words.
+            NoServerError: it did not start; the message has its last words, or what is wrong with
+                the folder.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        lock = await self._locked()
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock = await self._locked()
+        except OSError as error:
+            raise NoServerError(
+                f"{self._folder}: {error.strerror}; it must be a folder that we may write to"
+            ) from error
         try:
             self._process = await self._started(lock)
         finally:
@@ -128,6 +134,9 @@ class EmbeddedStore:
             raise NoServerError(
                 f"{self._folder}: another store runs there; end it first, or use another folder"
             ) from None
+        except BaseException:
+            os.close(lock)
+            raise
         return lock
 
     async def _wait_until_it_answers(self, process: asyncio.subprocess.Process) -> None:

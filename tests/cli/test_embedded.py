@@ -86,6 +86,15 @@ async def test_a_program_that_does_not_start_says_its_last_words() -> None:
             await EmbeddedStore(Path(folder), fsync=True).start()
 
 
+@pytest.mark.parametrize("taken", ["store", "store/.lock/is a folder"])
+async def test_a_folder_that_cannot_be_used_is_said(taken: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="as-") as folder:
+        (Path(folder) / taken).parent.mkdir(parents=True, exist_ok=True)
+        (Path(folder) / taken).touch()
+        with pytest.raises(NoServerError, match="store: .+; it must be a folder that we may write"):
+            await EmbeddedStore(Path(folder) / "store", fsync=True).start()
+
+
 def test_a_folder_whose_socket_the_kernel_would_refuse_is_refused() -> None:
     with pytest.raises(NoServerError, match="use another folder"):
         EmbeddedStore(Path("/" + "x" * MAX_FOLDER), fsync=False)

@@ -15,6 +15,7 @@ from scheduler.recordings.metrics import RecordingMetrics
 from scheduler.recordings.session import Evidence, Reading, Session, State
 from scheduler.recordings.timings import Timings
 from tests.fakes.clock import FakeClock
+from tests.integration.processes import until
 from tests.scheduler.recordings.evidence_samples import NOW, answer, session
 
 TIMINGS = Timings()
@@ -296,9 +297,10 @@ async def test_one_answer_serves_all_that_ended_before_it_was_asked_for() -> Non
     await asking.wait()
     clock.advance(0.5)
     verdicts.append(asyncio.create_task(verdict(of, late)))
-    for _ in range(2):
-        await asyncio.sleep(0.01)
-        clock.advance(1)
+    await asyncio.sleep(0)  # its 404 is there before the answer
+    clock.advance(0.5)
+    await until(lambda: len(clock.slept) == 2)
+    clock.advance(1)
 
     assert await asyncio.gather(*verdicts) == ["believed"] * 3
     assert shard.asked == ["a", "a"]
