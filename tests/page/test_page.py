@@ -34,6 +34,7 @@ PICTURES = os.environ.get("PICTURES", "")
 """Where the pictures are kept for somebody who wants to look at them."""
 
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+LATER = "(real => { performance.now = () => real() + 5000 })(performance.now.bind(performance))"
 TIMELINE = "document.querySelector('.timeline')?.getAttribute('aria-label') ?? ''"
 LANES = "[...document.querySelectorAll('.timeline .dot')].length"
 FAINT = """
@@ -215,3 +216,28 @@ async def test_a_page_that_nobody_looks_at_asks_for_nothing(store: Store, tmp_pa
         await page.press("Tab", 9)
         assert await page.do("document.activeElement.textContent") == "Skip to the content"
         assert page.complaints == []
+
+
+async def test_it_is_renewed_by_another_version_but_never_by_an_error_page(
+    store: Store, tmp_path: Path
+) -> None:
+    another = "take({ page: 'another' })"
+    async with browser() as page:
+        async with sidecar("receiver", tmp_path / "one", store.url) as receiver:
+            await page.open(f"http://127.0.0.1:{receiver.ports.receiver_ops}/")
+            await page.sees("document.querySelectorAll('.panel').length === 1")
+            await page.do("window.here = true")
+            await page.do(LATER)
+            await receiver.stop()
+        await page.do(another)
+        await page.do(LATER)
+        asked = len(page.requests)
+        await page.do(another)
+        await until(lambda: page.requests[asked:])
+        await page.sees("!source || source.readyState !== EventSource.OPEN")
+        assert await page.do("window.here === true && main.children.length > 0")
+        async with sidecar("receiver", tmp_path / "two", store.url, ports=receiver.ports):
+            await page.do(another)
+            await page.do(LATER)
+            await page.do(another)
+            await page.sees("!window.here && document.querySelectorAll('.panel').length === 1")
