@@ -91,7 +91,9 @@ async def test_a_folder_that_cannot_be_used_is_said(taken: str) -> None:
     with tempfile.TemporaryDirectory(prefix="as-") as folder:
         (Path(folder) / taken).parent.mkdir(parents=True, exist_ok=True)
         (Path(folder) / taken).touch()
-        with pytest.raises(NoServerError, match=r"store: .+; it must be a folder that we may write"):
+        with pytest.raises(
+            NoServerError, match=r"store: .+; it must be a folder that we may write"
+        ):
             await EmbeddedStore(Path(folder) / "store", fsync=True).start()
 
 
